@@ -1,0 +1,88 @@
+package config
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// Where the reader's daemon looks when nothing else is said.
+const (
+	ReaderFile  = "/etc/reprovision/scrd.toml"
+	ReaderState = "/var/lib/scrd"
+)
+
+// Reader is what scrd is told.
+type Reader struct {
+	Name     string `toml:"name"`      // shown at the device; default the host name
+	StateDir string `toml:"state_dir"` // bbolt store, identity, peers
+	LogLevel string `toml:"log_level"`
+
+	Link    ReaderLink `toml:"link"`
+	Pairing Pairing    `toml:"pairing"`
+	Card    Card       `toml:"card"`
+}
+
+// ReaderLink says where devices reach the reader.
+type ReaderLink struct {
+	Kind string `toml:"kind"` // "local": a unix socket
+	Path string `toml:"path"` // of the socket
+}
+
+// Pairing bounds the time in which a device may pair (steps 410 to 422).
+type Pairing struct {
+	Window Duration `toml:"window"`
+}
+
+// Card says where the smart card is.
+type Card struct {
+	Kind   string `toml:"kind"`   // "auto", "pcsc", "file" or "none"
+	Path   string `toml:"path"`   // image of the file card; default in the state directory
+	Reader string `toml:"reader"` // part of the PC/SC reader's name; default the first with a card
+	Size   int64  `toml:"size"`   // bytes that a new file card holds
+}
+
+// DefaultReader is what holds where the file says nothing.
+func DefaultReader() Reader {
+	return Reader{
+		StateDir: ReaderState,
+		LogLevel: "info",
+		Link:     ReaderLink{Kind: "local", Path: "/run/scrd/reader.sock"},
+		Pairing:  Pairing{Window: Duration{2 * time.Minute}},
+		Card:     Card{Kind: "auto", Size: 1 << 20},
+	}
+}
+
+// LoadReader reads and checks the reader's settings; see LoadDevice.
+func LoadReader(file string) (Reader, error) {
+	r := DefaultReader()
+	optional := file == ""
+	if optional {
+		file = ReaderFile
+	}
+	if err := load(file, &r, optional); err != nil {
+		return Reader{}, err
+	}
+	r.Name = orHostname(r.Name)
+	if r.Card.Path == "" {
+		r.Card.Path = filepath.Join(r.StateDir, "card.img")
+	}
+	if err := r.check(); err != nil {
+		err.File = file
+		return Reader{}, err
+	}
+	return r, nil
+}
+
+func (r Reader) check() *Error {
+	return first(
+		checkName(r.Name),
+		checkDir("state_dir", r.StateDir),
+		oneOf("log_level", r.LogLevel, "debug", "info", "warn", "error"),
+		oneOf("link.kind", r.Link.Kind, "local"),
+		checkDir("link.path", r.Link.Path),
+		within("pairing.window", r.Pairing.Window, time.Second, time.Hour),
+		oneOf("card.kind", r.Card.Kind, "auto", "pcsc", "file", "none"),
+		checkDir("card.path", r.Card.Path),
+		atLeast("card.size", r.Card.Size, 4096),
+	)
+}

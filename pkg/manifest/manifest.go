@@ -1,0 +1,104 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// Manifest is the list of all items, sorted by name, each name once. A
+// directory so stands before what lies in it.
+type Manifest struct {
+	items []Item
+}
+
+// New sorts the items into a manifest and refuses a name that stands twice.
+func New(items []Item) (Manifest, error) {
+	sorted := slices.Clone(items)
+	slices.SortFunc(sorted, compareItems)
+	for i := 1; i < len(sorted); i++ {
+		if sorted[i-1].Name == sorted[i].Name {
+			return Manifest{}, fmt.Errorf("item %q stands twice", userdata.Printable(string(sorted[i].Name)))
+		}
+	}
+	return Manifest{items: sorted}, nil
+}
+
+func compareItems(a, b Item) int { return strings.Compare(string(a.Name), string(b.Name)) }
+
+// Items returns the items in order. The caller must not change them.
+func (m Manifest) Items() []Item { return m.items }
+
+// Len is the number of items.
+func (m Manifest) Len() int { return len(m.items) }
+
+// Find returns the item of that name.
+func (m Manifest) Find(n userdata.Name) (Item, bool) {
+	i, ok := slices.BinarySearchFunc(m.items, n, func(it Item, n userdata.Name) int {
+		return strings.Compare(string(it.Name), string(n))
+	})
+	if !ok {
+		return Item{}, false
+	}
+	return m.items[i], true
+}
+
+// Bytes is the size of all files together.
+func (m Manifest) Bytes() int64 {
+	var sum int64
+	for _, it := range m.items {
+		sum += it.Size
+	}
+	return sum
+}
+
+// Delta is what leads from one manifest to another.
+type Delta struct {
+	Put     []Item          // new, or different in contents or metadata
+	Removed []userdata.Name // no longer there
+}
+
+// Empty tells whether the delta changes nothing.
+func (d Delta) Empty() bool { return len(d.Put) == 0 && len(d.Removed) == 0 }
+
+// Diff computes the delta from old to new, in order of names.
+func Diff(old, new Manifest) Delta {
+	var d Delta
+	a, b := old.items, new.items
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0].Name < b[0].Name:
+			d.Removed = append(d.Removed, a[0].Name)
+			a = a[1:]
+		case len(a) == 0 || b[0].Name < a[0].Name:
+			d.Put = append(d.Put, b[0])
+			b = b[1:]
+		default:
+			if !a[0].Equal(b[0]) {
+				d.Put = append(d.Put, b[0])
+			}
+			a, b = a[1:], b[1:]
+		}
+	}
+	return d
+}
+
+// Apply carries out a delta.
+func (m Manifest) Apply(d Delta) (Manifest, error) {
+	gone := make(map[userdata.Name]bool, len(d.Removed)+len(d.Put))
+	for _, n := range d.Removed {
+		gone[n] = true
+	}
+	for _, it := range d.Put {
+		gone[it.Name] = true
+	}
+	items := make([]Item, 0, len(m.items)+len(d.Put))
+	for _, it := range m.items {
+		if !gone[it.Name] {
+			items = append(items, it)
+		}
+	}
+	return New(append(items, d.Put...))
+}
