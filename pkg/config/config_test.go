@@ -1,0 +1,115 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/config"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "x.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestLoadDevice(t *testing.T) {
+	d, err := config.LoadDevice(write(t, `
+name = "pocket"
+[detect]
+settle = "300ms"
+[reprovision]
+user-data = "restore"
+[[root]]
+class = "keys"
+path = "/home/p/.ssh"
+[[hook]]
+class = "service-books"
+command = ["/usr/bin/nmcli", "connection", "reload"]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Name != "pocket" || d.Detect.Settle.Duration != 300*time.Millisecond || d.Roots[0].Name != "keys" {
+		t.Errorf("read %+v", d)
+	}
+	if d.Reprovision.For(userdata.UserData) != config.Restore || d.Reprovision.For(userdata.Preferences) != config.Ask {
+		t.Error("policies", d.Reprovision)
+	}
+	if d.Hooks[0].Timeout.Duration != 30*time.Second || d.StateDir != config.DeviceState {
+		t.Error("defaults are not filled in")
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	for text, want := range map[string][]string{
+		"nam = \"x\"":                               {":1", "nam", "unknown key"},
+		"\n[detect]\nsetle = \"1s\"":                {":3", "detect.setle", "unknown key"},
+		"[detect]\nsettle = \"soon\"":               {":2", "settle", "not a duration"},
+		"[detect]\nsettle = \"-1s\"":                {":2", "negative"},
+		"name = ":                                   {":1"},
+		"name = \"a\\u0007\"":                       {"name", "printable"},
+		"[link]\nkind = \"smoke\"":                  {"link.kind", "smoke"},
+		"state_dir = \"here\"":                      {"state_dir", "absolute"},
+		"[reprovision]\nkeys = \"maybe\"":           {"reprovision.keys", "maybe"},
+		"[[root]]\nclass = \"x\"\npath = \"/a\"":    {"root", "unknown class"},
+		"[[root]]\nclass=\"keys\"\npath=\"/var\"":   {"state_dir", "survive"},
+		"[[hook]]\nclass=\"keys\"\ncommand=[\"a\"]": {"hook[0].command", "absolute"},
+	} {
+		file := write(t, text)
+		_, err := config.LoadDevice(file)
+		var cerr *config.Error
+		if !errors.As(err, &cerr) {
+			t.Errorf("%q: error %v", text, err)
+			continue
+		}
+		for _, part := range append(want, file) {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%q: %q does not say %q", text, err, part)
+			}
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: more than one line: %q", text, err)
+		}
+	}
+}
+
+func TestLoadReader(t *testing.T) {
+	r, err := config.LoadReader(write(t, "state_dir = \"/srv/scrd\"\n[card]\nkind = \"file\""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Card.Path != "/srv/scrd/card.img" || r.Pairing.Window.Duration != 2*time.Minute {
+		t.Errorf("read %+v", r)
+	}
+	if _, err := config.LoadReader(write(t, "[card]\nkind = \"paper\"")); err == nil {
+		t.Error("an unknown kind of card is taken")
+	}
+}
+
+func TestNamedFileMustBeThere(t *testing.T) {
+	_, err := config.LoadReader(filepath.Join(t.TempDir(), "none.toml"))
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func FuzzLoadDevice(f *testing.F) {
+	f.Add("name = \"x\"\n[[root]]\nclass = \"keys\"\npath = \"/a\"")
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := config.LoadDevice(write(t, text))
+		if err == nil {
+			if _, err := d.Space(); err != nil {
+				t.Fatalf("settings were taken whose space is bad: %v", err)
+			}
+		}
+	})
+}
