@@ -1,0 +1,118 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"google.golang.org/grpc"
+
+	"github.com/reprovision/reprovision/pkg/session/sessionpb"
+)
+
+// Put implements sessionpb.ProvisioningServer.
+func (s *provisioning) Put(stream grpc.ClientStreamingServer[sessionpb.BlobPiece, sessionpb.PutResponse]) error {
+	c, err := caller(stream.Context())
+	if err != nil {
+		return err
+	}
+	release, err := c.takeBulk(stream.Context())
+	if err != nil {
+		return err
+	}
+	defer release()
+	first, err := stream.Recv()
+	if errors.Is(err, io.EOF) {
+		return stream.SendAndClose(&sessionpb.PutResponse{})
+	}
+	if err != nil {
+		return err
+	}
+	vault, err := readID(first.GetVault())
+	if err != nil {
+		return err
+	}
+	first.Vault = nil
+	in := &inflow{first: first, recv: stream.Recv}
+	stored, err := s.provider.Put(stream.Context(), c.peer, vault, in.blobs())
+	if in.err != nil {
+		return in.err
+	}
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(&sessionpb.PutResponse{Stored: uint64(max(0, stored))})
+}
+
+// inflow is the blobs of a Put. It remembers its error, whatever the provider
+// makes of it.
+type inflow struct {
+	first *sessionpb.BlobPiece // received already
+	recv  func() (*sessionpb.BlobPiece, error)
+	err   error
+}
+
+func (in *inflow) next() (*sessionpb.BlobPiece, error) {
+	if p := in.first; p != nil {
+		in.first = nil
+		return p, nil
+	}
+	return in.recv()
+}
+
+// blobs ends with the stream, or with the first error.
+func (in *inflow) blobs() iter.Seq2[Blob, error] {
+	return func(yield func(Blob, error) bool) {
+		for in.err == nil {
+			b, err := in.blob()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			in.err = err
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+// blob returns io.EOF when there is no further one.
+func (in *inflow) blob() (Blob, error) {
+	var a assembler
+	for {
+		piece, err := in.next()
+		if errors.Is(err, io.EOF) && a.begun {
+			return Blob{}, fmt.Errorf("%w: the last blob is not whole", ErrBadRequest)
+		}
+		if err != nil {
+			return Blob{}, err
+		}
+		if b, whole, err := a.add(piece); whole || err != nil {
+			return b, err
+		}
+	}
+}
+
+// Get implements sessionpb.ProvisioningServer.
+func (s *provisioning) Get(m *sessionpb.GetRequest, stream grpc.ServerStreamingServer[sessionpb.BlobPiece]) error {
+	c, err := caller(stream.Context())
+	if err != nil {
+		return err
+	}
+	vault, err := readID(m.GetVault())
+	if err != nil {
+		return err
+	}
+	ids, err := readIDs(m.GetIds())
+	if err != nil {
+		return err
+	}
+	release, err := c.takeBulk(stream.Context())
+	if err != nil {
+		return err
+	}
+	defer release()
+	q := BlobQuery{Vault: vault, IDs: ids, FromCard: m.GetFromCard()}
+	return s.provider.Get(stream.Context(), c.peer, q, func(b Blob) error { return sendBlob(nil, b, stream.Send) })
+}

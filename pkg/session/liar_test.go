@@ -1,0 +1,75 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/reprovision/reprovision/pkg/session"
+)
+
+// liar is a reader that answers what it likes.
+type liar struct {
+	*store
+	blobs     []session.Blob
+	snapshots []session.Snapshot
+}
+
+func (l *liar) Get(_ context.Context, _ session.Peer, _ session.BlobQuery, send func(session.Blob) error) error {
+	for _, b := range l.blobs {
+		if err := send(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *liar) Snapshots(context.Context, session.Peer, session.SnapshotQuery) ([]session.Snapshot, error) {
+	return l.snapshots, nil
+}
+
+func TestLiesAboutBlobs(t *testing.T) {
+	l := &liar{store: newStore()}
+	r := newReader(t, func(c *session.ServerConfig) { c.Provider = l })
+	s := r.session(t)
+	a, b := session.Blob{ID: id(1), Data: []byte("a")}, session.Blob{ID: id(2), Data: []byte("b")}
+	for name, blobs := range map[string][]session.Blob{
+		"nothing":       nil,
+		"one withheld":  {a},
+		"wrong order":   {b, a},
+		"one too many":  {a, b, b},
+		"repeated":      {a, a},
+		"never ordered": {a, {ID: id(3)}},
+	} {
+		l.blobs = blobs
+		err := s.Get(within(t), session.BlobQuery{Vault: id(1), IDs: []session.ID{id(1), id(2)}}, func(session.Blob) error { return nil })
+		if !errors.Is(err, session.ErrProtocol) {
+			t.Errorf("%s: %v; want ErrProtocol", name, err)
+		}
+	}
+}
+
+func TestLiesAboutSnapshots(t *testing.T) {
+	l := &liar{store: newStore()}
+	r := newReader(t, func(c *session.ServerConfig) { c.Provider = l })
+	s := r.session(t)
+	large := make([]byte, session.MaxHeader)
+	for name, seqs := range map[string][]uint64{
+		"zero":             {2, 0},
+		"rising":           {2, 3},
+		"repeated":         {2, 2},
+		"the same forever": {9, 8, 7, 6, 5, 4, 3}, // more than a page, and no progress on the second
+	} {
+		l.snapshots = nil
+		for _, seq := range seqs {
+			l.snapshots = append(l.snapshots, session.Snapshot{ID: id(int(seq)), Seq: seq, Header: large})
+		}
+		if _, err := s.Snapshots(within(t), session.SnapshotQuery{Vault: id(1)}); !errors.Is(err, session.ErrProtocol) {
+			t.Errorf("%s: %v; want ErrProtocol", name, err)
+		}
+	}
+	l.snapshots = []session.Snapshot{{ID: id(1), Seq: 1, Header: append(large, 0)}}
+	if _, err := s.Snapshots(within(t), session.SnapshotQuery{Vault: id(1)}); !errors.Is(err, session.ErrProtocol) {
+		t.Errorf("large header: %v; want ErrProtocol", err)
+	}
+}

@@ -1,0 +1,161 @@
+package session
+
+import (
+	"crypto/ed25519"
+	"encoding/hex"
+	"time"
+)
+
+// Protocol is the version of the conversation that this package speaks.
+const Protocol = 1
+
+// Limits of the conversation. Either side refuses what goes beyond with
+// ErrTooLarge.
+const (
+	MaxBlob     = 2<<20 + 64<<10 // bytes of one sealed blob
+	MaxPiece    = 32 << 10       // bytes of a blob in one message: small calls pass between two
+	MaxMessage  = 1 << 20        // bytes of any message
+	MaxIDs      = 32 << 10       // ids in one list
+	MaxHeader   = 256 << 10      // bytes of a snapshot's sealed header
+	MaxSlots    = 16             // key slots of one vault
+	MaxSlotData = 8 << 10        // bytes of one slot
+	MaxLabel    = 1 << 10        // bytes of a vault's label
+	MaxName     = 64             // bytes of a host's name
+	MaxText     = 512            // bytes of a text for people
+)
+
+// ID names a vault, a snapshot or a blob. Any type whose underlying type is
+// [16]byte converts to it.
+type ID = [16]byte
+
+func hexID(id ID) string { return hex.EncodeToString(id[:]) }
+
+// Peer is the paired device that makes a call, as TLS authenticated it.
+type Peer struct {
+	ID      string            // as the server's Peers names it
+	Key     ed25519.PublicKey // pinned
+	Session uint64            // tells the sessions of one server apart, from 1
+}
+
+// CardStatus is what the reader says of its card.
+type CardStatus uint8
+
+// What a card can be. The zero value is none of them: nothing is known.
+const (
+	CardNone        CardStatus = iota + 1 // no card in the reader
+	CardOK                                // holds the newest snapshot's critical part
+	CardStale                             // still to be written
+	CardOtherVault                        // holds another vault's data
+	CardFull                              // too small: see Need and Have
+	CardUnformatted                       // was never prepared
+	CardError                             // fails: see Detail
+)
+
+// String names the status for logs and status lines.
+func (s CardStatus) String() string {
+	names := [...]string{"unknown", "none", "ok", "stale", "other-vault", "full", "unformatted", "error"}
+	if int(s) >= len(names) {
+		return names[0]
+	}
+	return names[s]
+}
+
+// CardState is the state of the reader's card.
+type CardState struct {
+	Status     CardStatus
+	Generation uint64
+	Need, Have uint64 // bytes
+	Detail     string // for people, up to MaxText bytes
+}
+
+// Hello is what each side says first.
+type Hello struct {
+	Name string    // of the side that speaks, up to MaxName bytes
+	Card CardState // from the reader only
+}
+
+// EventKind tells what an Event carries.
+type EventKind uint8
+
+// The kinds of event.
+const (
+	EventCard     EventKind = iota + 1 // Card: the card's state changed
+	EventNotice                        // Text: a line for the device's owner
+	EventUnpaired                      // the reader has just forgotten the device
+)
+
+// Event is something that the reader tells the device unasked.
+type Event struct {
+	Kind EventKind
+	Card CardState
+	Text string // up to MaxText bytes
+}
+
+// Slot is a key slot of a vault. Its data is nil where the caller may not have it.
+type Slot struct {
+	Kind string // up to MaxName bytes
+	Data []byte // up to MaxSlotData
+}
+
+// Vault describes a vault on the reader to a device (step 612).
+type Vault struct {
+	ID        ID
+	Mine      bool   // the caller owns it
+	Owner     string // the owner's name, for people
+	Created   time.Time
+	Snapshots uint64
+	Head      *Snapshot // nil while the vault is empty
+	Slots     []Slot
+	OnCard    bool   // the card holds its critical part
+	Label     []byte // opaque
+}
+
+// NewVault is a vault to be made; the caller becomes its owner.
+type NewVault struct {
+	ID    ID
+	Label []byte // opaque
+	Slots []Slot
+}
+
+// Snapshot is one committed data set.
+type Snapshot struct {
+	ID        ID
+	Parent    ID // zero for a vault's first
+	Seq       uint64
+	Committed time.Time // by the reader's clock
+	Header    []byte    // sealed
+	Bytes     uint64
+}
+
+// SnapshotQuery asks for a vault's snapshots, newest first.
+type SnapshotQuery struct {
+	Vault ID
+	From  uint64 // the newest sequence number wanted; 0: the head's
+	Limit int    // 0: all
+}
+
+// Blob is one sealed blob. Part is the part of the data set that it belongs to.
+type Blob struct {
+	ID   ID
+	Part uint8
+	Data []byte
+}
+
+// BlobQuery asks for blobs, in that order.
+type BlobQuery struct {
+	Vault    ID
+	IDs      []ID
+	FromCard bool // from the card alone
+}
+
+// Commit makes the blobs that were put a snapshot.
+type Commit struct {
+	Vault    ID
+	Snapshot ID
+	Parent   ID // the head that it builds on; zero for a vault's first
+	Seq      uint64
+	Header   []byte // sealed
+	Add      []ID   // blobs that the parent does not have
+	Drop     []ID   // blobs of the parent that this one does not have
+	Critical []ID   // all blobs of the critical part, in a stable order
+}
