@@ -1,0 +1,152 @@
+package scan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/userdata"
+	"golang.org/x/sys/unix"
+)
+
+// Observation is what the file system said about a file while its contents were
+// known. It never leaves the device. Times are nanoseconds since the epoch; Mode
+// is the whole st_mode.
+type Observation struct {
+	Dev, Ino           uint64
+	Size, MTime, CTime int64
+	Mode               uint32
+}
+
+func observe(st *unix.Stat_t) Observation {
+	return Observation{
+		Dev: uint64(st.Dev), Ino: uint64(st.Ino), Size: st.Size,
+		MTime: st.Mtim.Nano(), CTime: st.Ctim.Nano(), Mode: uint32(st.Mode),
+	}
+}
+
+// Entry is what a Cache knows about a file: how it was observed, and what its
+// contents and extended attributes were then.
+type Entry struct {
+	Observation
+	Digest manifest.Digest
+	// Settled tells that the file had been left alone long enough before it was
+	// read: a later change must have moved its ctime. A quick scan trusts no
+	// other entry (git calls the others racy).
+	Settled bool
+	// Nul tells that the file has contents and all of them are NUL bytes.
+	Nul bool
+	// Xattrs are the extended attributes; Cut tells that some were left out.
+	Xattrs map[string][]byte
+	Cut    bool
+}
+
+type cacheEntry struct {
+	name userdata.Name
+	Entry
+}
+
+// Cache remembers the files of earlier scans, so that a quick scan need not read
+// again what has not been touched. It is a value: no scan changes the one that
+// it was given. The zero Cache is empty. An entry outlives a scan that could not
+// look at its file, so what a Cache holds is no proof that the file exists.
+type Cache struct {
+	entries []cacheEntry // sorted by name, each name once
+}
+
+// Len is the number of files that the cache remembers.
+func (c Cache) Len() int { return len(c.entries) }
+
+// Get returns what the cache remembers of a file.
+func (c Cache) Get(n userdata.Name) (Entry, bool) {
+	i, ok := c.search(n)
+	if !ok {
+		return Entry{}, false
+	}
+	return c.entries[i].Entry, true
+}
+
+func (c Cache) search(n userdata.Name) (int, bool) {
+	return slices.BinarySearchFunc(c.entries, n, func(e cacheEntry, n userdata.Name) int {
+		return strings.Compare(string(e.name), string(n))
+	})
+}
+
+// trusted returns the entry of a file that has surely not changed since.
+func (c Cache) trusted(n userdata.Name, seen Observation) (Entry, bool) {
+	e, ok := c.Get(n)
+	return e, ok && e.Settled && e.Observation == seen
+}
+
+// Replace returns the cache with everything at or below the names forgotten and
+// the entries of part taken in: the way to bring a whole cache up to date after
+// ScanNames.
+func (c Cache) Replace(names []userdata.Name, part Cache) Cache {
+	gone := make(map[userdata.Name]bool, len(names))
+	for _, n := range names {
+		gone[n] = true
+	}
+	merged := slices.Clone(part.entries)
+	for _, e := range c.entries {
+		if !coveredBy(gone, e.name) {
+			merged = append(merged, e)
+		}
+	}
+	return newCache(merged)
+}
+
+// below returns the entries at the name and below it.
+func (c Cache) below(n userdata.Name) []cacheEntry {
+	var found []cacheEntry
+	if i, ok := c.search(n); ok {
+		found = append(found, c.entries[i])
+	}
+	first, _ := c.search(n + "/")
+	end, _ := c.search(n + "0") // the byte after the slash
+	return append(found, c.entries[first:end]...)
+}
+
+// newCache takes the entries over; of two with one name the first counts.
+func newCache(entries []cacheEntry) Cache {
+	slices.SortStableFunc(entries, func(a, b cacheEntry) int {
+		return strings.Compare(string(a.name), string(b.name))
+	})
+	return Cache{entries: slices.CompactFunc(entries, func(a, b cacheEntry) bool {
+		return a.name == b.name
+	})}
+}
+
+// coveredBy tells whether the set holds the name or a directory above it.
+func coveredBy(set map[userdata.Name]bool, n userdata.Name) bool {
+	for !set[n] {
+		if n.IsRoot() {
+			return false
+		}
+		n = n.Parent()
+	}
+	return true
+}
+
+// With returns the cache with what it knows of the named files replaced by what
+// other knows of them: nothing, where other does not know them.
+func (c Cache) With(other Cache, names []userdata.Name) Cache {
+	if len(names) == 0 {
+		return c
+	}
+	set := make(map[userdata.Name]bool, len(names))
+	for _, n := range names {
+		set[n] = true
+	}
+	var merged []cacheEntry
+	for _, e := range other.entries {
+		if set[e.name] {
+			merged = append(merged, e)
+		}
+	}
+	for _, e := range c.entries {
+		if !set[e.name] {
+			merged = append(merged, e)
+		}
+	}
+	return newCache(merged)
+}

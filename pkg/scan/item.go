@@ -1,0 +1,95 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/userdata"
+	"golang.org/x/sys/unix"
+)
+
+// maxTarget is the longest target of a symlink, PATH_MAX.
+const maxTarget = 4096
+
+// newItem makes an item of what the file system says about it.
+func newItem(d dir, name userdata.Name, kind manifest.Type, st *unix.Stat_t) manifest.Item {
+	return manifest.Item{
+		Name: name, Class: d.class, Type: kind,
+		Mode: uint32(st.Mode) & 0o7777, UID: st.Uid, GID: st.Gid, MTime: st.Mtim.Nano(),
+	}
+}
+
+// directory adds the item of an open directory.
+func (w *walk) directory(d dir) {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd, &st); err != nil {
+		w.problem(d.name, Unreadable, fmt.Errorf("cannot stat: %w", err))
+		return
+	}
+	it := newItem(d, d.name, manifest.Dir, &st)
+	var cut bool
+	var err error
+	if it.Xattrs, cut, err = readXattrs(d.fd); err != nil {
+		w.problem(d.name, reasonOf(err), err)
+		return
+	}
+	if cut {
+		w.problem(d.name, Attributes, errXattrsCut)
+	}
+	w.items = append(w.items, it)
+}
+
+// symlink adds the item of a symlink, which has no extended attributes that an
+// owner could set.
+func (w *walk) symlink(d dir, name userdata.Name, base string, st *unix.Stat_t) error {
+	buf := w.buf[:maxTarget+1]
+	n, err := unix.Readlinkat(d.fd, base, buf)
+	if errors.Is(err, unix.EINVAL) { // no longer a symlink
+		return errChanged
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the symlink: %w", err)
+	}
+	if n > maxTarget {
+		return fmt.Errorf("cannot read the symlink: %w", unix.ENAMETOOLONG)
+	}
+	it := newItem(d, name, manifest.Symlink, st)
+	it.Target = string(buf[:n])
+	w.items = append(w.items, it)
+	return nil
+}
+
+// file adds the item of a regular file, from the cache where that is sure.
+func (w *walk) file(ctx context.Context, d dir, name userdata.Name, base string, st *unix.Stat_t) error {
+	if e, ok := w.cache.trusted(name, observe(st)); ok && !w.opts.Deep {
+		w.keep(d, name, st, e)
+		return nil
+	}
+	fd, now, err := openRegular(d.fd, base)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	e, err := w.read(ctx, fd, &now)
+	if err != nil {
+		return err
+	}
+	w.keep(d, name, &now, e)
+	return nil
+}
+
+// keep adds a file's item and remembers the file.
+func (w *walk) keep(d dir, name userdata.Name, st *unix.Stat_t, e Entry) {
+	it := newItem(d, name, manifest.File, st)
+	it.Size, it.Digest, it.Xattrs = st.Size, e.Digest, e.Xattrs
+	w.items = append(w.items, it)
+	w.entries = append(w.entries, cacheEntry{name: name, Entry: e})
+	if e.Nul {
+		w.res.Nul[name] = true
+	}
+	if e.Cut {
+		w.problem(name, Attributes, errXattrsCut)
+	}
+}

@@ -1,0 +1,138 @@
+package scan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// Reason says why an item, or something about it, could not be read.
+type Reason string
+
+// The reasons. Only an item with the reason Attributes stands in the manifest
+// all the same.
+const (
+	Unreadable Reason = "unreadable" // the system refused: EACCES, EIO, ...
+	Busy       Reason = "busy"       // changed each time it was read
+	Special    Reason = "special"    // neither file, directory nor symlink
+	BadName    Reason = "bad name"   // cannot be an item: too long, or in no root
+	Attributes Reason = "attributes" // too many or too large extended attributes; some were left out
+)
+
+// Problem is an item that could not be read. What lies below a directory with a
+// problem may be missing from the manifest for that reason alone.
+type Problem struct {
+	Name   userdata.Name // with the reason BadName whatever stood there, unchecked
+	Reason Reason
+	Err    error
+}
+
+// Error says what is wrong with which item, safe to print.
+func (p Problem) Error() string {
+	return fmt.Sprintf("cannot read %q (%s): %v", userdata.Printable(string(p.Name)), p.Reason, p.Err)
+}
+
+// Unwrap gives the cause.
+func (p Problem) Unwrap() error { return p.Err }
+
+// RootState is how a scan found a root.
+type RootState struct {
+	Name         string
+	Missing      bool   // nothing lies at its path
+	NotDirectory bool   // something else does
+	Unreadable   bool   // it could not be opened
+	ReadOnly     bool   // its file system is mounted read-only
+	Device       uint64 // st_dev: an unmounted root shows the device below it
+	Inode        uint64
+	FSType       int64 // statfs f_type, for file systems with coarse timestamps
+	Err          error // why it could not be opened
+}
+
+// Available tells whether the root could be walked.
+func (r RootState) Available() bool { return !r.Missing && !r.NotDirectory && !r.Unreadable }
+
+// Result is what a scan saw.
+type Result struct {
+	// Manifest lists all items that could be read, the roots themselves among
+	// them.
+	Manifest manifest.Manifest
+	// Cache is the one to give to the next scan; after ScanNames, to merge with
+	// Cache.Replace.
+	Cache    Cache
+	Problems []Problem
+	Roots    []RootState // those that the scan had to look at, in the order of the space
+	// Nul holds the files that have contents, all of them NUL bytes.
+	Nul map[userdata.Name]bool
+	// Mounts lists the directories that lie on another device than the directory
+	// that holds them. The scan goes into them.
+	Mounts []userdata.Name
+	// Absent lists, after ScanNames, the names asked for that no item has,
+	// though their root is available and no Problem covers them.
+	Absent    []userdata.Name
+	FilesRead int64 // files hashed, not taken from the cache
+	BytesRead int64
+}
+
+// Observed returns what the file system said about a file of the manifest.
+func (r Result) Observed(n userdata.Name) (Observation, bool) {
+	e, ok := r.Cache.Get(n)
+	return e.Observation, ok
+}
+
+// Root returns the state of a root that the scan looked at.
+func (r Result) Root(name string) (RootState, bool) {
+	i := slices.IndexFunc(r.Roots, func(s RootState) bool { return s.Name == name })
+	if i < 0 {
+		return RootState{}, false
+	}
+	return r.Roots[i], true
+}
+
+// finish turns what the walk gathered into the result.
+func (w *walk) finish() (Result, error) {
+	slices.SortStableFunc(w.items, func(a, b manifest.Item) int {
+		return strings.Compare(string(a.Name), string(b.Name))
+	})
+	// A directory that changes while it is listed may give a name twice.
+	w.items = slices.CompactFunc(w.items, func(a, b manifest.Item) bool { return a.Name == b.Name })
+	m, err := manifest.New(w.items)
+	if err != nil {
+		return Result{}, fmt.Errorf("cannot list the items: %w", err)
+	}
+	w.res.Manifest = m
+	w.carryOver()
+	w.res.Cache = newCache(w.entries)
+	return w.res, nil
+}
+
+// carryOver keeps the entries of files that this scan could not look at: when
+// they come back, what was known of them still counts.
+func (w *walk) carryOver() {
+	for _, r := range w.res.Roots {
+		if !r.Available() {
+			w.entries = append(w.entries, w.cache.below(userdata.Name(r.Name))...)
+		}
+	}
+	for _, p := range w.res.Problems {
+		w.entries = append(w.entries, w.cache.below(p.Name)...)
+	}
+}
+
+// findAbsent lists the names asked for that turned out not to exist.
+func (r *Result) findAbsent(names []userdata.Name) {
+	unknown := make(map[userdata.Name]bool, len(r.Problems))
+	for _, p := range r.Problems {
+		unknown[p.Name] = true
+	}
+	for _, n := range names {
+		if s, ok := r.Root(n.Root()); !ok || !s.Available() || coveredBy(unknown, n) {
+			continue
+		}
+		if _, ok := r.Manifest.Find(n); !ok {
+			r.Absent = append(r.Absent, n)
+		}
+	}
+}
