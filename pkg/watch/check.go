@@ -1,0 +1,130 @@
+package watch
+
+import (
+	"log/slog"
+	"time"
+)
+
+// maxLooks bounds how often in a row check looks at the roots.
+const maxLooks = 3
+
+// lose forgets that roots are watched; check watches them anew.
+func (l *loop) lose(roots ...*root) {
+	for _, r := range roots {
+		if r.via != "" {
+			l.unwatch(r)
+			l.hints.rescan(r.Name)
+		}
+	}
+}
+
+func (l *loop) unwatch(r *root) {
+	if l.tree != nil {
+		l.tree.remove(r.Name)
+	}
+	if l.fan != nil {
+		l.fan.remove(r.Name)
+	}
+	r.via = ""
+}
+
+// check sees to it that all roots are watched where they lie now. A look that
+// found something new is followed by another, as only the new places' ways make
+// sure that a change since the look is told. Whoever keeps on moving roots about
+// meanwhile is seen by the anchor.
+func (l *loop) check() {
+	for range maxLooks {
+		if !l.lookAround() {
+			break
+		}
+	}
+	l.inUse.Store(l.using())
+}
+
+// lookAround looks at the places of all roots, and tells whether one is watched
+// that was not. The anchor is set first, so that a change after the look is told.
+func (l *loop) lookAround() (found bool) {
+	l.setAnchor()
+	l.next = time.Time{}
+	for _, r := range l.roots {
+		now, err := look(r.Path)
+		if err == nil && r.via != "" && now.same(r.place) {
+			continue
+		}
+		l.lose(r)
+		if err == nil {
+			r.place = now
+			err = l.watch(r)
+		}
+		l.report(r, err)
+		found = found || err == nil
+	}
+	return found
+}
+
+// setAnchor watches the ways to the roots, as configured and as resolved, and to
+// what is mounted below them.
+func (l *loop) setAnchor() {
+	var paths []string
+	for _, r := range l.roots {
+		paths = append(paths, r.Path)
+		if r.place.path != "" {
+			paths = append(paths, r.place.path)
+			paths = append(paths, r.place.mounts...)
+		}
+	}
+	l.anchor.set(paths)
+}
+
+// watch begins to watch a root, by fanotify if that is allowed and possible.
+func (l *loop) watch(r *root) (err error) {
+	if l.fan != nil {
+		if err = l.fan.add(r.Name, r.place.path, r.place.mounts); err == nil {
+			r.via = Fanotify
+			return nil
+		}
+		l.log.Debug("a root cannot be watched by fanotify", "root", r.Name, "err", err)
+	}
+	if l.backend == Fanotify {
+		return err
+	}
+	if l.tree == nil {
+		if l.tree, err = openTree(l.hints, l.log); err != nil {
+			return err
+		}
+	}
+	if err = l.tree.add(r.Name, r.place.path); err == nil {
+		r.via = Inotify
+	}
+	return err
+}
+
+// report says in a hint and in the log what became of a root.
+func (l *loop) report(r *root, err error) {
+	log := l.log.With(slog.String("root", r.Name), slog.String("path", r.Path))
+	if err == nil {
+		l.hints.rescan(r.Name)
+		r.err = ""
+		log.Info("a root is being watched", "backend", string(r.via))
+		return
+	}
+	l.next = time.Now().Add(retry)
+	if r.err != err.Error() {
+		r.err = err.Error()
+		log.Warn("a root cannot be watched", "err", err)
+	}
+}
+
+func (l *loop) using() Backend {
+	var using Backend
+	for _, r := range l.roots {
+		switch {
+		case r.via == "" || r.via == using:
+		case using == "":
+			using = r.via
+		default:
+			using = Mixed
+		}
+	}
+	return using
+}
