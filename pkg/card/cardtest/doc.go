@@ -1,0 +1,6 @@
+// Package cardtest owns the conformance suites that every card.Medium and
+// card.Reader has to pass, and a Medium that fails on purpose.
+//
+// An implementation's tests call TestMedium and TestReader with a function that
+// makes a fresh one. The package may be imported by tests only.
+package cardtest

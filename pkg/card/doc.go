@@ -1,0 +1,19 @@
+// Package card owns a small transactional object store on a removable card:
+// the bytes of its slots, its errors, and the interfaces that a kind of card
+// and a reader of cards implement.
+//
+// One object lives on a card, in two slots A and B. A commit writes the slot
+// that does not hold the newest whole version, its body first and its header
+// last, so that a card pulled at any moment still yields the last whole
+// version. docs/formats-card.md gives every byte.
+//
+// A Medium is the raw storage of one card for the length of one transaction; a
+// Store puts commits on top of it; a Reader says which card is in and lends its
+// Medium for one short transaction. Sub-packages implement them: file (an image
+// file), iso7816 (cards with a file system) and pcsc (readers behind PC/SC, the
+// only cgo of the project). Nothing here starts a goroutine or keeps state
+// between transactions.
+//
+// The data are opaque here: this package knows nothing of snapshots. It may be
+// imported by the layers above the mechanisms and by its own sub-packages.
+package card

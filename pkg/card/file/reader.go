@@ -1,0 +1,108 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/card"
+)
+
+// DefaultCapacity is the size of an image, in bytes, where Config names none.
+const DefaultCapacity = 1 << 20
+
+// DefaultPoll is the time between two looks at the image where Config names none.
+const DefaultPoll = 200 * time.Millisecond
+
+// Config says where the card is.
+type Config struct {
+	Path     string           // the image; its directory must exist for Format
+	Capacity int              // bytes that an image may have, 0 for DefaultCapacity
+	Poll     time.Duration    // 0 for DefaultPoll
+	Notify   func(card.Event) // called as card.Reader.Run says; may be nil
+}
+
+// Reader is the slot that the image is put into. It implements card.Reader.
+type Reader struct {
+	config Config
+	turn   chan struct{} // holds a token while a transaction runs
+}
+
+// New makes a reader. It does not touch the file system.
+func New(config Config) *Reader {
+	if config.Capacity == 0 {
+		config.Capacity = DefaultCapacity
+	}
+	if config.Poll == 0 {
+		config.Poll = DefaultPoll
+	}
+	if config.Notify == nil {
+		config.Notify = func(card.Event) {}
+	}
+	return &Reader{config: config, turn: make(chan struct{}, 1)}
+}
+
+// Run implements card.Reader by polling.
+func (r *Reader) Run(ctx context.Context) error {
+	ticker := time.NewTicker(r.config.Poll)
+	defer ticker.Stop()
+	var last card.Event
+	for {
+		if now := r.look(); !same(now, last) {
+			r.config.Notify(now)
+			last = now
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// look tells what is at the path. It takes no lock: a label never changes while
+// its image is in place.
+func (r *Reader) look() card.Event {
+	event := card.Event{Kind: card.EventInserted, Reader: r.config.Path}
+	im, err := openOnce(r.config.Path)
+	if err == nil {
+		defer im.close()
+		err = im.readLabel()
+	}
+	if errors.Is(err, card.ErrNoCard) {
+		event.Kind = card.EventRemoved
+		return event
+	}
+	if event.Err = err; err == nil {
+		event.Identity, event.Err = (&medium{image: im}).Identity(), im.damage
+	}
+	return event
+}
+
+func same(a, b card.Event) bool {
+	return a.Kind == b.Kind && a.Identity == b.Identity && fmt.Sprint(a.Err) == fmt.Sprint(b.Err)
+}
+
+// WithCard implements card.Reader. Without an image fn gets a Medium that gives
+// card.ErrNoCard to all but Format, which creates it.
+func (r *Reader) WithCard(ctx context.Context, fn func(context.Context, card.Medium) error) error {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("cannot use card image: %w: %w", card.ErrBusy, ctx.Err())
+	}
+	m := &medium{path: r.config.Path, capacity: r.config.Capacity}
+	im, err := openImage(ctx, r.config.Path)
+	switch {
+	case err == nil:
+		m.image = im
+	case !errors.Is(err, card.ErrNoCard):
+		return fmt.Errorf("cannot use card image: %w", err)
+	}
+	defer func() { m.image.close() }() // Format may have exchanged it
+	return fn(ctx, m)
+}
+
+var _ card.Reader = (*Reader)(nil)

@@ -1,0 +1,191 @@
+package iso7816
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/reprovision/reprovision/pkg/card"
+)
+
+// ProfileName is what Layout calls this profile.
+const ProfileName = "iso7816"
+
+// MaxSlotSize is the largest slot, in bytes: an offset in READ and UPDATE BINARY
+// has 15 bits, and commands with larger ones are rare on cards.
+const MaxSlotSize = 0x7FFF
+
+// Our files. Only the DF's name has to be ours alone on the card; the
+// identifiers of the EFs are looked up below it.
+const (
+	fidLabel fid = 0x5200
+	fidSlotA fid = 0x5201
+	fidSlotB fid = 0x5202
+)
+
+// dfName is the name of our DF: the category of names that need no
+// registration, F, then what the project is called.
+func dfName() []byte { return []byte("\xF0reprovision") }
+
+func slotFID(slot int) fid { return fidSlotA + fid(slot) }
+
+// Medium is a card with a file system, its slots being two transparent EFs. It
+// implements card.Medium.
+type Medium struct {
+	files   *files
+	atr     []byte
+	label   card.Label
+	ours    bool // our DF is there, formatted or not
+	ready   bool // the label verifies: the card is formatted
+	current fid  // the selected EF below our DF, 0 if that is not known
+}
+
+// Open is the card.Profile of cards with a file system. A card on which neither
+// our DF nor a master file can be selected gives card.ErrUnsupported.
+func Open(ctx context.Context, ch card.Channel) (card.Medium, error) {
+	m := &Medium{files: newFiles(Link{Transmitter: ch, T0: ch.T0()}), atr: ch.ATR()}
+	if err := m.open(ctx); err != nil {
+		return nil, fmt.Errorf("cannot open card: %w", err)
+	}
+	return m, nil
+}
+
+// open selects our DF and reads the label.
+func (m *Medium) open(ctx context.Context) error {
+	m.label, m.ours, m.ready, m.current = card.Label{}, false, false, 0
+	err := m.files.selectName(ctx, dfName())
+	if err != nil {
+		return m.withoutDF(ctx, err)
+	}
+	m.ours = true
+	label, err := m.readLabel(ctx)
+	switch {
+	case err == nil:
+		m.label, m.ready = label, true
+	case errors.Is(err, card.ErrBadLabel), errors.Is(err, errNothingRead),
+		IsStatus(err, SWNotFound, SWOutsideFile, SWEndOfFile):
+	default:
+		return err
+	}
+	return nil
+}
+
+// withoutDF tells a card without our DF from one that this profile is not for:
+// one without a file system, or that knows no names.
+func (m *Medium) withoutDF(ctx context.Context, err error) error {
+	if IsStatus(err, SWNotFound) {
+		err = m.files.selectMF(ctx)
+	}
+	var status StatusError
+	if errors.As(err, &status) {
+		return fmt.Errorf("%w: no file system: %w", card.ErrUnsupported, err)
+	}
+	return err
+}
+
+func (m *Medium) readLabel(ctx context.Context) (card.Label, error) {
+	if err := m.choose(ctx, fidLabel); err != nil {
+		return card.Label{}, err
+	}
+	b := make([]byte, card.LabelSize)
+	if err := m.files.read(ctx, 0, b); err != nil {
+		return card.Label{}, err
+	}
+	label, err := card.ParseLabel(b)
+	if err == nil && label.SlotSize > MaxSlotSize {
+		err = card.ErrBadLabel
+	}
+	return label, err
+}
+
+// choose makes an EF of ours the current one.
+func (m *Medium) choose(ctx context.Context, id fid) error {
+	if m.current == id {
+		return nil
+	}
+	m.current = 0
+	if err := m.files.selectEF(ctx, id); err != nil {
+		return fmt.Errorf("cannot select file %04X: %w", uint16(id), err)
+	}
+	m.current = id
+	return nil
+}
+
+// Identity is the profile, the ATR and, once formatted, the label's random ID.
+func (m *Medium) Identity() string {
+	identity := ProfileName + ":" + hex.EncodeToString(m.atr)
+	if m.ready {
+		identity += ":" + m.label.String()
+	}
+	return identity
+}
+
+// Layout tells what was found when the card was opened or formatted. Cards do
+// not tell how much room they have.
+func (m *Medium) Layout(ctx context.Context) (card.Layout, error) {
+	layout := card.Layout{Profile: ProfileName, Formatted: m.ready, Free: -1}
+	if m.ready {
+		layout.SlotSize = m.label.SlotSize
+	}
+	return layout, ctx.Err()
+}
+
+// ReadAt implements card.Medium.
+func (m *Medium) ReadAt(ctx context.Context, slot, off int, p []byte) error {
+	if err := m.bounds(slot, off, len(p)); err != nil {
+		return fmt.Errorf("cannot read card: %w", err)
+	}
+	err := m.choose(ctx, slotFID(slot))
+	if err == nil {
+		err = m.files.read(ctx, off, p)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read card: %w", m.explain(ctx, err))
+	}
+	return nil
+}
+
+// WriteAt implements card.Medium.
+func (m *Medium) WriteAt(ctx context.Context, slot, off int, p []byte) error {
+	if err := m.bounds(slot, off, len(p)); err != nil {
+		return fmt.Errorf("cannot write card: %w", err)
+	}
+	err := m.choose(ctx, slotFID(slot))
+	if err == nil {
+		err = m.files.write(ctx, off, p)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write card: %w", m.explain(ctx, err))
+	}
+	return nil
+}
+
+func (m *Medium) bounds(slot, off, n int) error {
+	if !m.ready {
+		return card.ErrUnformatted
+	}
+	if slot < 0 || slot >= card.Slots || off < 0 || n > m.label.SlotSize-off {
+		return fmt.Errorf("slot %d holds no %d bytes at offset %d", slot, n, off)
+	}
+	return nil
+}
+
+// explain turns a refusal into card.ErrRemoved if another card answers by now:
+// an exchange between two polls of the reader goes unseen, but the new card has
+// no file of ours selected, and so refuses.
+func (m *Medium) explain(ctx context.Context, err error) error {
+	m.current = 0
+	var status StatusError
+	if !errors.As(err, &status) {
+		return err
+	}
+	before := m.Identity()
+	if again := m.open(ctx); again != nil {
+		return errors.Join(cardError(err), again)
+	}
+	if m.Identity() != before {
+		return fmt.Errorf("%w: another card is in the reader: %w", card.ErrRemoved, err)
+	}
+	return cardError(err)
+}

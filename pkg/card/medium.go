@@ -1,0 +1,63 @@
+package card
+
+import "context"
+
+// Slots is the number of slots on a card, A and B. Slot numbers are 0 and 1.
+const Slots = 2
+
+// Medium is one card's raw storage for the length of one transaction: two slots
+// of equal size that are read and written at offsets, without atomicity. It is
+// not safe for concurrent use. Errors wrap the sentinels of this package, so
+// ErrRemoved once the card is gone.
+type Medium interface {
+	// Identity distinguishes this card from others of its kind, so that an
+	// exchange is noticed. It was read from the card when the transaction
+	// began. It changes when the card is formatted, and is "" for a card that
+	// Format has yet to create.
+	Identity() string
+
+	// Layout tells what the card holds; an unformatted card is no error.
+	Layout(ctx context.Context) (Layout, error)
+
+	// Format makes our two slots anew, of size bytes each, header included; size
+	// 0 means as large as the card allows. It destroys what they held and
+	// touches nothing that is not ours. Cut short, it leaves the card unformatted.
+	Format(ctx context.Context, size int) error
+
+	// ReadAt fills p from offset off of a slot.
+	ReadAt(ctx context.Context, slot, off int, p []byte) error
+
+	// WriteAt writes p at offset off of a slot. When it returns nil the bytes
+	// are on stable storage; after an error any part of them may be.
+	WriteAt(ctx context.Context, slot, off int, p []byte) error
+}
+
+// Layout describes a card.
+type Layout struct {
+	Profile   string // the kind of card: "file", "iso7816"
+	Formatted bool   // our two slots are there
+	SlotSize  int    // bytes in each slot, header included; 0 if not formatted
+	Free      int    // bytes that Format may use for both slots; -1 if the card does not tell
+}
+
+// Capacity is the number of bytes of data that one slot holds beside its header.
+func (l Layout) Capacity() int { return max(l.SlotSize-HeaderSize, 0) }
+
+// Channel carries command and response APDUs to one card during a transaction.
+type Channel interface {
+	// Transmit sends one command APDU and returns the response with its two
+	// status bytes, never fewer. Errors wrap the sentinels of this package.
+	Transmit(ctx context.Context, apdu []byte) ([]byte, error)
+
+	// ATR is the card's answer to reset.
+	ATR() []byte
+
+	// T0 tells whether the transmission protocol is T=0, in which a command
+	// with data never carries Le.
+	T0() bool
+}
+
+// Profile opens a card of one kind through its channel and reads its identity.
+// It returns ErrUnsupported for a card of another kind, so that profiles can be
+// tried one after the other.
+type Profile func(ctx context.Context, ch Channel) (Medium, error)

@@ -1,0 +1,152 @@
+package pcsc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/card"
+)
+
+// Defaults of Config.
+const (
+	DefaultAPDUTimeout = 15 * time.Second
+	DefaultTimeout     = 2 * time.Minute
+)
+
+// Config says which reader to use and how.
+type Config struct {
+	Match    string         // part of the reader's name; "" is any, the first that has a card
+	Profiles []card.Profile // tried in order; the first that knows the card serves it
+
+	APDUTimeout time.Duration    // for the card's answer to one command, 0 for DefaultAPDUTimeout
+	Timeout     time.Duration    // for a transaction whose context has no deadline, 0 for DefaultTimeout
+	Notify      func(card.Event) // called as card.Reader.Run says; may be nil
+	Log         *slog.Logger     // nil for none
+}
+
+// Reader is a smart card reader behind PC/SC. It implements card.Reader.
+type Reader struct {
+	config Config
+	turn   chan struct{} // holds a token while a transaction is under way
+	seen   chan seen     // what transactions learn of the card, for Run
+
+	mu   sync.Mutex
+	last string // the reader used last
+}
+
+// seen is the card that a transaction found.
+type seen struct{ reader, identity string }
+
+// New makes a reader. It does not speak to the service.
+func New(config Config) *Reader {
+	if config.APDUTimeout == 0 {
+		config.APDUTimeout = DefaultAPDUTimeout
+	}
+	if config.Timeout == 0 {
+		config.Timeout = DefaultTimeout
+	}
+	if config.Notify == nil {
+		config.Notify = func(card.Event) {}
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Reader{config: config, turn: make(chan struct{}, 1), seen: make(chan seen, 1)}
+}
+
+// WithCard implements card.Reader. Beside the errors of fn it returns ErrNoCard,
+// ErrNoReader, ErrNoService, ErrUnsupported, ErrRemoved, ErrBusy if another
+// program held the card until ctx ended, and ErrTimeout if the card did not
+// answer. It waits for whoever holds the card as long as ctx lets it.
+func (r *Reader) WithCard(ctx context.Context, fn func(context.Context, card.Medium) error) error {
+	if _, ok := ctx.Deadline(); !ok {
+		bounded, cancel := context.WithTimeout(ctx, r.config.Timeout)
+		defer cancel()
+		ctx = bounded
+	}
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("cannot use card: %w", waited(ctx, card.ErrBusy))
+	}
+	// The turn ends with the session: one that is stuck keeps it.
+	release := func() { <-r.turn }
+	s, err := openSession(ctx, r.order, r.config.APDUTimeout, release)
+	if err != nil {
+		return fmt.Errorf("cannot use card: %w", err)
+	}
+	defer s.end(release)
+	r.setLast(s.reader)
+	medium, err := r.open(ctx, s)
+	if err != nil {
+		return fmt.Errorf("cannot use card: %w", err)
+	}
+	defer func() {
+		if s.failed == nil { // else the card may be another one by now
+			r.tell(seen{s.reader, medium.Identity()})
+		}
+	}()
+	return fn(ctx, medium)
+}
+
+// open finds the profile that knows the card.
+func (r *Reader) open(ctx context.Context, s *session) (card.Medium, error) {
+	errs := []error{card.ErrUnsupported}
+	for _, profile := range r.config.Profiles {
+		medium, err := profile(ctx, s)
+		if err == nil {
+			return medium, nil
+		}
+		if !errors.Is(err, card.ErrUnsupported) {
+			return nil, err
+		}
+		errs = append(errs, err)
+	}
+	return nil, errs[len(errs)-1]
+}
+
+// tell leaves for Run what a transaction learned, in place of what it has not
+// looked at yet.
+func (r *Reader) tell(s seen) {
+	for {
+		select {
+		case r.seen <- s:
+			return
+		default:
+		}
+		select {
+		case <-r.seen:
+		default:
+		}
+	}
+}
+
+func (r *Reader) setLast(reader string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = reader
+}
+
+// order lists the readers to try.
+func (r *Reader) order(names []string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return candidates(names, r.config.Match, r.last)
+}
+
+// pick chooses the reader to watch, and stays with it while it has a card.
+func (r *Reader) pick(states []readerState) (readerState, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	chosen, err := choose(states, r.config.Match, r.last)
+	if err == nil && chosen.present() {
+		r.last = chosen.name
+	}
+	return chosen, err
+}
+
+var _ card.Reader = (*Reader)(nil)

@@ -1,0 +1,230 @@
+package pcsc
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ebfe/scard"
+
+	"github.com/reprovision/reprovision/pkg/card"
+)
+
+// Backoff between attempts at a card that another program holds.
+const (
+	firstBackoff = 20 * time.Millisecond
+	lastBackoff  = 500 * time.Millisecond
+)
+
+// endTimeout is how long the end of a transaction is waited for.
+const endTimeout = 5 * time.Second
+
+// minAPDU is the size of the smallest command APDU and minAnswer that of the
+// smallest response APDU, in bytes.
+const (
+	minAPDU   = 4
+	minAnswer = 2
+)
+
+// session is one transaction with a card: a context, a connection and the
+// transaction proper. It implements card.Channel.
+type session struct {
+	worker *worker
+	card   *scard.Card // belongs to the worker's goroutine, as does begun
+	begun  bool
+
+	limit  time.Duration // for one APDU
+	reader string
+	atr    []byte
+	t0     bool
+	failed error // of Transmit; the session is of no use afterwards
+}
+
+// openSession connects to the first card among the readers that order lists, and
+// begins a transaction. After an error the session ends by itself; release is
+// called in any case, once PC/SC has nothing of it any more.
+func openSession(ctx context.Context, order func([]string) []string, limit time.Duration, release func()) (*session, error) {
+	s := &session{worker: startWorker(), limit: limit}
+	err := s.connect(ctx, order)
+	if err == nil {
+		err = s.begin(ctx)
+	}
+	if err != nil {
+		s.end(release)
+		return nil, cardError(err)
+	}
+	return s, nil
+}
+
+// connect finds a reader with a card and connects to it.
+func (s *session) connect(ctx context.Context, order func([]string) []string) error {
+	var names []string
+	err := s.worker.do(ctx, func() (err error) {
+		if err = s.worker.establish(); err == nil {
+			names, err = listReaders(s.worker.context)
+		}
+		return err
+	})
+	if ctx.Err() != nil {
+		return waited(ctx, card.ErrNoService)
+	}
+	if err != nil {
+		return err
+	}
+	err = card.ErrNoReader
+	for _, name := range order(names) {
+		err = s.connectTo(ctx, name)
+		if !isCode(err, scard.ErrNoSmartcard) {
+			s.reader = name
+			return err
+		}
+	}
+	return err
+}
+
+// connectTo connects to the card in one reader, waiting while another program
+// has it to itself.
+func (s *session) connectTo(ctx context.Context, reader string) error {
+	return s.retry(ctx, func() (err error) {
+		s.card, err = s.worker.context.Connect(reader, scard.ShareShared, scard.ProtocolAny)
+		return err
+	})
+}
+
+// retry makes a call on the worker until it no longer finds the card in use.
+func (s *session) retry(ctx context.Context, call func() error) error {
+	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
+		err := s.worker.do(ctx, call)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil && !isCode(err, scard.ErrSharingViolation, scard.ErrResetCard) {
+			return err
+		}
+		if !sleep(ctx, wait) {
+			return waited(ctx, card.ErrBusy)
+		}
+	}
+}
+
+// begin starts the transaction. A reset by another program in between shows
+// here, once, and only asks for a new connection.
+func (s *session) begin(ctx context.Context) error {
+	var status *scard.CardStatus
+	err := s.retry(ctx, func() (err error) {
+		status, err = s.beginOnce()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.learn(status)
+}
+
+// beginOnce runs on the worker.
+func (s *session) beginOnce() (*scard.CardStatus, error) {
+	err := s.card.BeginTransaction()
+	if isCode(err, scard.ErrResetCard) {
+		if again := s.card.Reconnect(scard.ShareShared, scard.ProtocolAny, scard.LeaveCard); again != nil {
+			return nil, again
+		}
+		err = s.card.BeginTransaction()
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.begun = true
+	status, err := s.card.Status()
+	if err != nil {
+		s.begun = false
+		_ = s.card.EndTransaction(scard.LeaveCard) // the error before says more
+		return nil, err
+	}
+	return status, nil
+}
+
+// learn keeps what the card said of itself.
+func (s *session) learn(status *scard.CardStatus) error {
+	s.atr = bytes.Clone(status.Atr)
+	switch status.ActiveProtocol {
+	case scard.ProtocolT0:
+		s.t0 = true
+	case scard.ProtocolT1:
+	default: // Transmit would panic
+		return fmt.Errorf("%w: protocol %d", card.ErrUnsupported, status.ActiveProtocol)
+	}
+	return nil
+}
+
+// ATR implements card.Channel.
+func (s *session) ATR() []byte { return bytes.Clone(s.atr) }
+
+// T0 implements card.Channel.
+func (s *session) T0() bool { return s.t0 }
+
+// Transmit implements card.Channel. After an error the transaction is over: the
+// card may be another one by now, or still busy with the command.
+func (s *session) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	if s.failed != nil {
+		return nil, s.failed
+	}
+	if len(apdu) < minAPDU {
+		return nil, fmt.Errorf("cannot transmit: command of %d bytes", len(apdu))
+	}
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	var answer []byte
+	command := bytes.Clone(apdu) // the caller may go on before the card has answered
+	err := s.worker.do(limited, func() error {
+		got, err := s.card.Transmit(command)
+		if err == nil && len(got) < minAnswer { // seen when the card is pulled meanwhile
+			err = card.ErrRemoved
+		}
+		answer = got
+		return err
+	})
+	if err == nil {
+		return answer, nil
+	}
+	if s.worker.abandoned && limited.Err() != nil {
+		err = waited(limited, card.ErrTimeout)
+	}
+	s.failed = fmt.Errorf("cannot transmit: %w", cardError(err))
+	return nil, s.failed
+}
+
+// end ends the transaction and the connection, leaves the card powered, and
+// calls release when that is done. It waits for that, unless a call is stuck.
+func (s *session) end(release func()) {
+	s.worker.end(func() {
+		defer release()
+		if s.begun {
+			_ = s.card.EndTransaction(scard.LeaveCard)
+		}
+		if s.card != nil {
+			_ = s.card.Disconnect(scard.LeaveCard) // an error means that it is gone already
+		}
+	})
+	if s.worker.abandoned {
+		return
+	}
+	select {
+	case <-s.worker.done:
+	case <-time.After(endTimeout):
+	}
+}
+
+// sleep waits and tells whether ctx still goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+var _ card.Channel = (*session)(nil)

@@ -1,0 +1,177 @@
+package card
+
+import (
+	"context"
+	"fmt"
+)
+
+// SlotState says what a slot holds.
+type SlotState int
+
+// The states of a slot.
+const (
+	SlotBlank   SlotState = iota // its header was never written
+	SlotWhole                    // header and body are as they were committed
+	SlotDamaged                  // torn or worn: the header or the body does not verify
+)
+
+// String is the state in a word.
+func (s SlotState) String() string {
+	switch s {
+	case SlotBlank:
+		return "blank"
+	case SlotWhole:
+		return "whole"
+	}
+	return "damaged"
+}
+
+// SlotReport describes one slot. Generation and Length are 0 unless the header
+// verifies.
+type SlotReport struct {
+	State      SlotState
+	Generation uint64
+	Length     int // bytes of body
+}
+
+// Report is the outcome of Verify.
+type Report struct {
+	Layout Layout
+	Slots  [Slots]SlotReport
+	Newest int // the slot with the newest whole version, -1 if there is none
+}
+
+// slotInfo is what was found in one slot. Until check has read the body, a slot
+// with a valid header has no state.
+type slotInfo struct {
+	header header
+	parsed bool // the header verifies
+	state  SlotState
+	body   []byte // set if whole
+}
+
+type slotPair [Slots]slotInfo
+
+// generation is the highest of all headers that verify, whole body or not: to
+// count on from it never gives one number to two versions.
+func (p *slotPair) generation() uint64 {
+	var highest uint64
+	for _, slot := range p {
+		if slot.parsed {
+			highest = max(highest, slot.header.generation)
+		}
+	}
+	return highest
+}
+
+// nothing is the reason why no slot is whole.
+func (p *slotPair) nothing() error {
+	for _, slot := range p {
+		if slot.state != SlotBlank {
+			return ErrDamaged
+		}
+	}
+	return ErrBlank
+}
+
+// target is the slot to write next: never the newest whole one.
+func (p *slotPair) target(newest int) int {
+	if newest >= 0 {
+		return 1 - newest
+	}
+	return p.newer() ^ 1
+}
+
+// newer is the slot with the higher generation in a valid header, or 0.
+func (p *slotPair) newer() int {
+	if p[1].parsed && (!p[0].parsed || p[1].header.generation > p[0].header.generation) {
+		return 1
+	}
+	return 0
+}
+
+// headers reads and judges both headers.
+func (s *Store) headers(ctx context.Context, layout Layout) (slotPair, error) {
+	var pair slotPair
+	buf := make([]byte, HeaderSize)
+	for i := range pair {
+		if err := s.medium.ReadAt(ctx, i, 0, buf); err != nil {
+			return pair, fmt.Errorf("cannot read header of slot %d: %w", i, err)
+		}
+		h, err := parseHeader(buf, layout.Capacity())
+		switch {
+		case err == nil:
+			pair[i].header, pair[i].parsed = h, true
+		case blank(buf):
+			pair[i].state = SlotBlank
+		default:
+			pair[i].state = SlotDamaged
+		}
+	}
+	return pair, nil
+}
+
+// newestWhole reads bodies, the newest first, until one verifies. It returns the
+// slot, or -1.
+func (s *Store) newestWhole(ctx context.Context, pair *slotPair) (int, error) {
+	first := pair.newer()
+	for _, i := range []int{first, 1 - first} {
+		if !pair[i].parsed {
+			continue
+		}
+		if err := s.check(ctx, i, &pair[i]); err != nil {
+			return -1, err
+		}
+		if pair[i].state == SlotWhole {
+			return i, nil
+		}
+	}
+	return -1, nil
+}
+
+// check reads the body of a slot whose header is valid.
+func (s *Store) check(ctx context.Context, slot int, info *slotInfo) error {
+	body := make([]byte, info.header.length)
+	if err := s.medium.ReadAt(ctx, slot, HeaderSize, body); err != nil {
+		return fmt.Errorf("cannot read body of slot %d: %w", slot, err)
+	}
+	info.state = SlotDamaged
+	if info.header.describes(body) {
+		info.state, info.body = SlotWhole, body
+	}
+	return nil
+}
+
+// Verify reads everything back and reports the state of both slots. A damaged
+// or blank slot is no error; ErrUnformatted and those of the medium are.
+func (s *Store) Verify(ctx context.Context) (Report, error) {
+	report := Report{Newest: -1}
+	layout, err := s.layout(ctx)
+	if err != nil {
+		return report, fmt.Errorf("cannot verify card: %w", err)
+	}
+	report.Layout = layout
+	pair, err := s.headers(ctx, layout)
+	if err != nil {
+		return report, fmt.Errorf("cannot verify card: %w", err)
+	}
+	for i := range pair {
+		if pair[i].parsed {
+			if err := s.check(ctx, i, &pair[i]); err != nil {
+				return report, fmt.Errorf("cannot verify card: %w", err)
+			}
+		}
+		report.add(i, pair[i])
+	}
+	return report, nil
+}
+
+func (r *Report) add(slot int, info slotInfo) {
+	r.Slots[slot] = SlotReport{State: info.state, Generation: info.header.generation, Length: info.header.length}
+	if info.state != SlotWhole {
+		return
+	}
+	if r.Newest < 0 || info.header.generation > r.Slots[r.Newest].Generation {
+		r.Newest = slot
+	}
+}

@@ -1,0 +1,104 @@
+package card_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/reprovision/reprovision/pkg/card"
+	"github.com/reprovision/reprovision/pkg/card/cardtest"
+	"github.com/reprovision/reprovision/pkg/card/iso7816"
+	"github.com/reprovision/reprovision/pkg/card/virtual"
+)
+
+func formatted(t *testing.T) card.Medium {
+	t.Helper()
+	c, err := virtual.New(virtual.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := iso7816.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Format(t.Context(), 4096); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// liar is a medium that loses what is written to one place.
+type liar struct {
+	card.Medium
+	lose func(off int) bool
+}
+
+func (l liar) WriteAt(ctx context.Context, slot, off int, p []byte) error {
+	if l.lose(off) {
+		return nil
+	}
+	return l.Medium.WriteAt(ctx, slot, off, p)
+}
+
+// TestLostHeader checks that a commit is not called done whose header did not
+// arrive.
+func TestLostHeader(t *testing.T) {
+	m := formatted(t)
+	err := card.NewStore(liar{m, func(off int) bool { return off == 0 }}).Commit(t.Context(), 1, []byte("data"))
+	if !errors.Is(err, card.ErrDamaged) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// strange is a medium with a layout that no card of ours has.
+type strange struct {
+	card.Medium
+	size int
+}
+
+func (s strange) Layout(context.Context) (card.Layout, error) {
+	return card.Layout{Formatted: true, SlotSize: s.size}, nil
+}
+
+func TestStrangeLayout(t *testing.T) {
+	for _, size := range []int{-5, 0, card.HeaderSize, card.MaxSlotSize + 1} {
+		store := card.NewStore(strange{formatted(t), size})
+		if _, err := store.Load(t.Context()); !errors.Is(err, card.ErrDamaged) {
+			t.Errorf("slots of %d bytes: %v", size, err)
+		}
+	}
+}
+
+// TestCanceled checks that a canceled context stops every operation and is told.
+func TestCanceled(t *testing.T) {
+	m := formatted(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	store := card.NewStore(m)
+	_, loaded := store.Load(ctx)
+	_, verified := store.Verify(ctx)
+	for _, err := range []error{loaded, verified, store.Commit(ctx, 1, nil)} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// TestFaulty checks the fault wrapper itself: a cut that cuts nothing would make
+// every test pass.
+func TestFaulty(t *testing.T) {
+	f := &cardtest.Faulty{Medium: formatted(t), CutAt: 2, Torn: 2}
+	if err := f.WriteAt(t.Context(), 0, 0, []byte("abcd")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.WriteAt(t.Context(), 0, 0, []byte("wxyz")); !errors.Is(err, card.ErrRemoved) {
+		t.Fatalf("got %v", err)
+	}
+	if err := f.ReadAt(t.Context(), 0, 0, make([]byte, 4)); !errors.Is(err, card.ErrRemoved) {
+		t.Fatalf("got %v", err)
+	}
+	b := make([]byte, 4)
+	if err := f.Medium.ReadAt(t.Context(), 0, 0, b); err != nil || string(b) != "wxcd" {
+		t.Fatalf("card holds %q, %v", b, err)
+	}
+}
