@@ -1,0 +1,154 @@
+package bolt
+
+import (
+	"bytes"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// Missing implements vault.Store.
+func (s *Store) Missing(id vault.VaultID, blobs []vault.BlobID) (missing []vault.BlobID, err error) {
+	if len(blobs) > vault.MaxAskBlobs {
+		return nil, fmt.Errorf("cannot look for %d blobs: %w", len(blobs), vault.ErrLimit)
+	}
+	err = s.view(func(tx *bbolt.Tx) error {
+		in, err := enter(tx, id)
+		if err != nil {
+			return err
+		}
+		for _, b := range blobs {
+			if in.blobs.Get(b[:]) == nil {
+				missing = append(missing, b)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot look for blobs: %w", err)
+	}
+	return missing, nil
+}
+
+// Put implements vault.Store. All blobs are written in one transaction, so
+// that they cost one sync: group small ones.
+func (s *Store) Put(id vault.VaultID, blobs []vault.StoredBlob) error {
+	err := vault.CheckPut(blobs)
+	if err == nil {
+		err = s.update(func(tx *bbolt.Tx) error { return s.put(tx, id, blobs) })
+	}
+	if err != nil {
+		return fmt.Errorf("cannot store blobs: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) put(tx *bbolt.Tx, id vault.VaultID, blobs []vault.StoredBlob) error {
+	in, err := enter(tx, id)
+	if err != nil {
+		return err
+	}
+	used, err := in.usage()
+	if err != nil {
+		return err
+	}
+	for _, b := range blobs {
+		if err := in.putBlob(b, &used); err != nil {
+			return err
+		}
+	}
+	if err := s.limits.CheckUsage(int(used.blobs), used.bytes); err != nil {
+		return err
+	}
+	return in.setUsage(used)
+}
+
+// putBlob stages a new blob, or heals a damaged one.
+func (r room) putBlob(b vault.StoredBlob, used *usage) error {
+	value := sum(b.Sealed)
+	old := r.blobs.Get(b.ID[:])
+	switch {
+	case old == nil:
+		used.blobs++
+		if err := r.staged.Put(b.ID[:], nil); err != nil {
+			return err
+		}
+	case bytes.Equal(old, value):
+		return nil
+	default:
+		if _, err := unsum(old); err == nil {
+			return &vault.BlobError{ID: b.ID, Err: vault.ErrConflict}
+		}
+	}
+	used.bytes += int64(len(b.Sealed)) - blobSize(old)
+	return r.blobs.Put(b.ID[:], value)
+}
+
+// Get implements vault.Store.
+func (s *Store) Get(id vault.VaultID, blob vault.BlobID) (sealed []byte, err error) {
+	err = s.view(func(tx *bbolt.Tx) error {
+		in, err := enter(tx, id)
+		if err != nil {
+			return err
+		}
+		value, err := in.blob(blob)
+		sealed = bytes.Clone(value)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read a blob: %w", err)
+	}
+	return sealed, nil
+}
+
+// blob returns a blob in the database's memory, verified.
+func (r room) blob(id vault.BlobID) ([]byte, error) {
+	stored := r.blobs.Get(id[:])
+	if stored == nil {
+		return nil, &vault.BlobError{ID: id, Err: vault.ErrNoBlob}
+	}
+	value, err := unsum(stored)
+	if err != nil {
+		return nil, &vault.BlobError{ID: id, Err: err}
+	}
+	return value, nil
+}
+
+// Unstage implements vault.Store.
+func (s *Store) Unstage(id vault.VaultID) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		in, err := enter(tx, id)
+		if err != nil {
+			return err
+		}
+		return in.unstage()
+	})
+	if err != nil {
+		return fmt.Errorf("cannot remove staged blobs: %w", err)
+	}
+	return nil
+}
+
+func (r room) unstage() error {
+	used, err := r.usage()
+	if err != nil {
+		return err
+	}
+	var ids [][]byte
+	if err := r.staged.ForEach(func(k, _ []byte) error { ids = append(ids, bytes.Clone(k)); return nil }); err != nil {
+		return err
+	}
+	for _, k := range ids {
+		used.blobs--
+		used.bytes -= blobSize(r.blobs.Get(k))
+		if err := r.blobs.Delete(k); err != nil {
+			return err
+		}
+		if err := r.staged.Delete(k); err != nil {
+			return err
+		}
+	}
+	return r.setUsage(used)
+}

@@ -1,0 +1,97 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// Commit implements vault.Store, in one transaction.
+func (s *Store) Commit(id vault.VaultID, c vault.Commit, now time.Time) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		if c.Vault != id {
+			return fmt.Errorf("%w: it is for vault %s", vault.ErrCommit, c.Vault)
+		}
+		in, err := enter(tx, id)
+		if err != nil {
+			return err
+		}
+		return in.commit(c, now)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot commit snapshot %s: %w", c.Snapshot, err)
+	}
+	return nil
+}
+
+func (r room) commit(c vault.Commit, now time.Time) error {
+	head, err := r.head()
+	if err != nil {
+		return err
+	}
+	if head != nil && head.Snapshot == c.Snapshot {
+		if c.Repeats(*head) {
+			return nil
+		}
+		return vault.ErrConflict
+	}
+	next, err := c.Follow(head)
+	if err != nil {
+		return err
+	}
+	if err := r.claim(c.Add); err != nil {
+		return err
+	}
+	next.Committed = now
+	for _, id := range next.Blobs {
+		next.Bytes += blobSize(r.blobs.Get(id[:]))
+	}
+	value, err := next.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	return r.snapshots.Put(seqKey(next.Seq), sum(value))
+}
+
+// claim verifies the blobs that a commit adds and takes them off the stage.
+func (r room) claim(ids []vault.BlobID) error {
+	for _, id := range ids {
+		if _, err := r.blob(id); err != nil {
+			return err
+		}
+		if err := r.staged.Delete(id[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Snapshots implements vault.Store.
+func (s *Store) Snapshots(id vault.VaultID) ([]vault.SnapshotRecord, error) {
+	var records []vault.SnapshotRecord
+	var damaged error
+	err := s.view(func(tx *bbolt.Tx) error {
+		in, err := enter(tx, id)
+		if err != nil {
+			return err
+		}
+		c := in.snapshots.Cursor()
+		for k, v := c.Last(); k != nil; k, v = c.Prev() {
+			r, err := snapshot(k, v)
+			if err != nil {
+				damaged = errors.Join(damaged, err)
+				continue
+			}
+			records = append(records, r)
+		}
+		return nil
+	})
+	if err = errors.Join(err, damaged); err != nil {
+		return records, fmt.Errorf("cannot list the snapshots: %w", err)
+	}
+	return records, nil
+}

@@ -1,0 +1,136 @@
+package bolt
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// The layout, see docs/formats.md.
+const (
+	storeFormat = 1
+
+	bucketMeta   = "meta"
+	keyFormat    = "format"
+	bucketVaults = "vaults"
+
+	// In the bucket of each vault, whose name is the vault's id.
+	keyRecord       = "record"
+	keyUsage        = "usage"
+	bucketSnapshots = "snapshots" // generation, 8 bytes big-endian: snapshot record
+	bucketBlobs     = "blobs"     // id: sealed blob
+	bucketStaged    = "staged"    // id: nothing
+)
+
+// sum puts the SHA-256 of a value in front of it.
+func sum(value []byte) []byte {
+	d := sha256.Sum256(value)
+	return append(d[:], value...)
+}
+
+// unsum returns the value behind its digest. It still lies in the database's
+// memory: copy it before the transaction ends.
+func unsum(stored []byte) ([]byte, error) {
+	if len(stored) < sha256.Size {
+		return nil, vault.ErrDamaged
+	}
+	value := stored[sha256.Size:]
+	if d := sha256.Sum256(value); !bytes.Equal(d[:], stored[:sha256.Size]) {
+		return nil, vault.ErrDamaged
+	}
+	return value, nil
+}
+
+// blobSize is the size of a stored blob without its digest.
+func blobSize(stored []byte) int64 {
+	return max(0, int64(len(stored)-sha256.Size))
+}
+
+// room is the bucket of one vault with what lies in it.
+type room struct {
+	id        vault.VaultID
+	bucket    *bbolt.Bucket
+	snapshots *bbolt.Bucket
+	blobs     *bbolt.Bucket
+	staged    *bbolt.Bucket
+}
+
+func vaults(tx *bbolt.Tx) (*bbolt.Bucket, error) {
+	b := tx.Bucket([]byte(bucketVaults))
+	if b == nil {
+		return nil, fmt.Errorf("%w: the list of vaults is gone", vault.ErrDamaged)
+	}
+	return b, nil
+}
+
+func enter(tx *bbolt.Tx, id vault.VaultID) (room, error) {
+	all, err := vaults(tx)
+	if err != nil {
+		return room{}, err
+	}
+	b := all.Bucket(id[:])
+	if b == nil {
+		return room{}, fmt.Errorf("%w: %s", vault.ErrNoVault, id)
+	}
+	r := room{
+		id: id, bucket: b, snapshots: b.Bucket([]byte(bucketSnapshots)),
+		blobs: b.Bucket([]byte(bucketBlobs)), staged: b.Bucket([]byte(bucketStaged)),
+	}
+	if r.snapshots == nil || r.blobs == nil || r.staged == nil {
+		return room{}, fmt.Errorf("%w: vault %s lacks a bucket", vault.ErrDamaged, id)
+	}
+	return r, nil
+}
+
+// usage is how much a vault holds.
+type usage struct {
+	blobs int64
+	bytes int64
+}
+
+func (r room) usage() (usage, error) {
+	v, err := unsum(r.bucket.Get([]byte(keyUsage)))
+	if err != nil || len(v) != 16 {
+		return usage{}, fmt.Errorf("usage of vault %s: %w", r.id, vault.ErrDamaged)
+	}
+	return usage{blobs: int64(binary.BigEndian.Uint64(v)), bytes: int64(binary.BigEndian.Uint64(v[8:]))}, nil
+}
+
+func (r room) setUsage(u usage) error {
+	v := binary.BigEndian.AppendUint64(nil, uint64(u.blobs))
+	return r.bucket.Put([]byte(keyUsage), sum(binary.BigEndian.AppendUint64(v, uint64(u.bytes))))
+}
+
+// head is the newest snapshot; nil when there is none.
+func (r room) head() (*vault.SnapshotRecord, error) {
+	k, v := r.snapshots.Cursor().Last()
+	if k == nil {
+		return nil, nil
+	}
+	s, err := snapshot(k, v)
+	if err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+func snapshot(k, v []byte) (s vault.SnapshotRecord, err error) {
+	value, err := unsum(v)
+	if err == nil {
+		err = s.UnmarshalBinary(value)
+	}
+	if err == nil && !bytes.Equal(k, seqKey(s.Seq)) {
+		err = vault.ErrRecord
+	}
+	if err != nil {
+		return s, fmt.Errorf("snapshot record %x: %w: %w", k, vault.ErrDamaged, err)
+	}
+	return s, nil
+}
+
+func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }

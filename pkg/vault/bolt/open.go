@@ -1,0 +1,155 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+var (
+	// ErrLocked says that another process has the file open.
+	ErrLocked = errors.New("another process uses the store")
+	// ErrFormat says that the file is no store, or one of another format.
+	ErrFormat = errors.New("not a store of a known format")
+)
+
+const (
+	dirMode        = 0o700
+	fileMode       = 0o600
+	defaultTimeout = 5 * time.Second
+)
+
+// Options are the settings of a store; the zero value is good.
+type Options struct {
+	// Timeout is how long Open waits for another process to let go of the file;
+	// 5 s when zero.
+	Timeout time.Duration
+	// Limits bound what the store takes in.
+	Limits vault.Limits
+}
+
+// Store implements vault.Store.
+type Store struct {
+	db     *bbolt.DB
+	limits vault.Limits
+}
+
+var _ vault.Store = (*Store)(nil)
+
+// Open opens the store at path, creating it and its directory where they are
+// missing, for this user alone. ErrLocked, ErrFormat and vault.ErrDamaged are
+// wrapped where they apply.
+func Open(path string, opts Options) (*Store, error) {
+	if opts.Timeout == 0 {
+		opts.Timeout = defaultTimeout
+	}
+	s := &Store{limits: opts.Limits.OrDefault()}
+	if err := s.open(path, opts.Timeout); err != nil {
+		if s.db != nil {
+			err = errors.Join(err, s.db.Close())
+		}
+		return nil, fmt.Errorf("cannot open the store %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open(path string, timeout time.Duration) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return err
+	}
+	_, err := os.Lstat(path)
+	isNew := errors.Is(err, os.ErrNotExist)
+	if err := guard(func() (err error) { s.db, err = openFile(path, timeout); return err }); err != nil {
+		return err
+	}
+	if err := os.Chmod(path, fileMode); err != nil {
+		return err
+	}
+	if err := s.checkSize(path); err != nil {
+		return err
+	}
+	if err := s.prepare(isNew); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func openFile(path string, timeout time.Duration) (*bbolt.DB, error) {
+	db, err := bbolt.Open(path, fileMode, &bbolt.Options{Timeout: timeout, FreelistType: bbolt.FreelistMapType})
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, fmt.Errorf("%w: %w", ErrLocked, err)
+	case errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrVersionMismatch) || errors.Is(err, berrors.ErrChecksum):
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return db, err
+}
+
+// checkSize refuses a file that was cut short: reading its missing pages would
+// end in a fault.
+func (s *Store) checkSize(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return s.view(func(tx *bbolt.Tx) error {
+		if info.Size() < tx.Size() {
+			return fmt.Errorf("%w: %d bytes of %d", vault.ErrDamaged, info.Size(), tx.Size())
+		}
+		return nil
+	})
+}
+
+// prepare writes the format into a new file and checks it in an old one.
+func (s *Store) prepare(isNew bool) error {
+	return s.update(func(tx *bbolt.Tx) error {
+		meta := tx.Bucket([]byte(bucketMeta))
+		switch {
+		case meta != nil:
+			if v := meta.Get([]byte(keyFormat)); len(v) != 1 || v[0] != storeFormat {
+				return fmt.Errorf("%w: format %x", ErrFormat, v)
+			}
+			return nil
+		case !isNew && !isEmpty(tx):
+			return fmt.Errorf("%w: it holds something else", ErrFormat)
+		}
+		meta, err := tx.CreateBucket([]byte(bucketMeta))
+		if err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucketIfNotExists([]byte(bucketVaults)); err != nil {
+			return err
+		}
+		return meta.Put([]byte(keyFormat), []byte{storeFormat})
+	})
+}
+
+func isEmpty(tx *bbolt.Tx) bool {
+	k, _ := tx.Cursor().First()
+	return k == nil
+}
+
+// syncDir makes a new file's name last through a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Close implements vault.Store.
+func (s *Store) Close() error {
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("cannot close the store: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package vault
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
+)
+
+// ref is an extent whose pack may still be open, and so without an id.
+type ref struct {
+	ext  Extent // with its Sum, and with its Pack where that is known
+	pack int    // number of the new pack, counted from 1; 0 where ext.Pack is known
+}
+
+// packer fills the packs of one part and knows what is stored already.
+type packer struct {
+	part  Part
+	salt  SnapshotID
+	base  *DataSet // whose chunks may be used again; nil for none
+	known map[Sum]ref
+	packs []packInfo // new ones; the last one has no id while it is open
+	buf   []byte     // contents of the open pack
+	out   func(ctx context.Context, b plainBlob) (indexInfo, error)
+}
+
+// plainBlob is a blob before it is compressed and sealed.
+type plainBlob struct {
+	kind  Kind
+	part  Part
+	salt  SnapshotID
+	level zstd.EncoderLevel
+	plain []byte
+}
+
+// packLevel is how hard contents are compressed. What goes on the card is
+// small, and its bytes decide how soon a device is on the network again.
+func packLevel(p Part) zstd.EncoderLevel {
+	if p == Critical {
+		return zstd.SpeedBestCompression
+	}
+	return zstd.SpeedBetterCompression
+}
+
+// lookup finds a stored chunk. Length and sum must be equal.
+func (p *packer) lookup(sum Sum, size int) (ref, bool) {
+	if p.known == nil {
+		p.learn()
+	}
+	r, ok := p.known[sum]
+	return r, ok && int(r.ext.Len) == size
+}
+
+// learn lists the chunks of the base, on first need.
+func (p *packer) learn() {
+	p.known = make(map[Sum]ref)
+	if p.base == nil {
+		return
+	}
+	for _, e := range p.base.partEntries(p.part) {
+		for i, x := range e.Extents {
+			x.Sum = e.extentSum(i)
+			p.known[x.Sum] = ref{ext: x}
+		}
+	}
+}
+
+// store returns where the chunk lies, packing it if it is new.
+func (p *packer) store(ctx context.Context, chunk []byte) (ref, error) {
+	sum := sumOf(chunk)
+	if r, ok := p.lookup(sum, len(chunk)); ok {
+		return r, nil
+	}
+	if len(p.buf)+len(chunk) > MaxPack {
+		if err := p.flush(ctx); err != nil {
+			return ref{}, err
+		}
+	}
+	if len(p.buf) == 0 {
+		p.packs = append(p.packs, packInfo{})
+	}
+	r := ref{pack: len(p.packs), ext: Extent{Off: uint32(len(p.buf)), Len: uint32(len(chunk)), Sum: sum}}
+	p.buf = append(p.buf, chunk...)
+	p.known[sum] = r
+	if len(p.buf) < packTarget {
+		return r, nil
+	}
+	return r, p.flush(ctx)
+}
+
+// flush seals the open pack, if there is one, and hands it on.
+func (p *packer) flush(ctx context.Context) error {
+	if len(p.buf) == 0 {
+		return nil
+	}
+	put, err := p.out(ctx, plainBlob{kind: KindPack, part: p.part, salt: p.salt, level: packLevel(p.part), plain: p.buf})
+	if err != nil {
+		return err
+	}
+	p.packs[len(p.packs)-1] = packInfo{id: put.id, size: uint32(len(p.buf))}
+	p.buf = p.buf[:0]
+	return nil
+}
+
+// extents are the final form of refs, once all packs are flushed.
+func (p *packer) extents(refs []ref) []Extent {
+	if len(refs) == 0 {
+		return nil
+	}
+	xs := make([]Extent, len(refs))
+	for i, r := range refs {
+		xs[i] = r.ext
+		if r.pack > 0 {
+			xs[i].Pack = p.packs[r.pack-1].id
+		}
+	}
+	if len(xs) == 1 {
+		xs[0].Sum = Sum{}
+	}
+	return xs
+}
+
+// refsTo are the extents of an entry of the base, to be used again.
+func refsTo(e Entry) []ref {
+	var refs []ref
+	for i, x := range e.Extents {
+		x.Sum = e.extentSum(i)
+		refs = append(refs, ref{ext: x})
+	}
+	return refs
+}
+
+// contents is what was read of a file.
+type contents struct {
+	refs   []ref
+	size   int64
+	digest manifest.Digest
+}
+
+// reusable tells whether the base has the same contents under the same name.
+func (p *packer) reusable(it manifest.Item, size int64, digest manifest.Digest) (Entry, bool) {
+	if p.base == nil {
+		return Entry{}, false
+	}
+	e, ok := p.base.Entry(it.Name)
+	ok = ok && e.Type == manifest.File && e.Size == size && e.Digest == digest && PartOf(e.Class) == p.part
+	return e, ok
+}
+
+// storeWhole packs a small file.
+func (p *packer) storeWhole(ctx context.Context, it manifest.Item, b []byte) (contents, error) {
+	c := contents{size: int64(len(b)), digest: sha256.Sum256(b)}
+	if e, ok := p.reusable(it, c.size, c.digest); ok {
+		c.refs = refsTo(e)
+		return c, nil
+	}
+	if len(b) == 0 {
+		return c, nil
+	}
+	r, err := p.store(ctx, b)
+	c.refs = []ref{r}
+	return c, err
+}
+
+// storeChunk packs the next chunk of a large file.
+func (p *packer) storeChunk(ctx context.Context, c *contents, chunk []byte) error {
+	if len(c.refs) == MaxExtents {
+		return fmt.Errorf("%w: more than %d extents", ErrTooLarge, MaxExtents)
+	}
+	r, err := p.store(ctx, chunk)
+	c.refs = append(c.refs, r)
+	c.size += int64(len(chunk))
+	return err
+}

@@ -1,0 +1,194 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ErrPortable is wrapped when bytes are no portable data set, or a damaged one.
+var ErrPortable = errors.New("not a portable data set")
+
+// Limits of a portable data set.
+const (
+	MaxPortable      = 16 << 20 // bytes
+	MaxPortableBlobs = 4096
+)
+
+const (
+	portableMagic  = "RPPD"
+	portableFormat = 1
+)
+
+// Portable is what goes on the card: enough to restore the service books and
+// the keys with no more than the card and a way to open one of the slots
+// (paragraph 31 of the seed). Everything in it but ids, times and the kinds of
+// slots is sealed.
+type Portable struct {
+	// Record is the vault's, without its Owner, which means something only to
+	// the reader that wrote it.
+	Record Record
+	// Snapshot has no Blobs and no Bytes: its Critical are the ids of Blobs.
+	Snapshot SnapshotRecord
+	// Blobs are all blobs of the critical part, in the order of Critical.
+	Blobs []StoredBlob
+}
+
+// NewPortable collects what goes on the card for a snapshot; get gives its
+// blobs.
+func NewPortable(r Record, s SnapshotRecord, get func(BlobID) ([]byte, error)) (Portable, error) {
+	r.Owner = ""
+	s.Blobs, s.Bytes = nil, 0
+	p := Portable{Record: r, Snapshot: s}
+	for _, id := range s.Critical {
+		sealed, err := get(id)
+		if err != nil {
+			return Portable{}, fmt.Errorf("cannot collect what goes on the card: %w", err)
+		}
+		p.Blobs = append(p.Blobs, StoredBlob{ID: id, Sealed: sealed})
+	}
+	return p, nil
+}
+
+// Fetch is a Fetch from the blobs on the card, for LoadCritical.
+func (p Portable) Fetch(ctx context.Context, ids []BlobID, got func(BlobID, []byte) error) error {
+	for _, id := range ids {
+		sealed, err := p.Blob(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := got(id, sealed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Blob returns one sealed blob, for NewPackReader; a BlobError of ErrNoBlob
+// when the card does not hold it.
+func (p Portable) Blob(_ context.Context, id BlobID) ([]byte, error) {
+	for _, b := range p.Blobs {
+		if b.ID == id {
+			return b.Sealed, nil
+		}
+	}
+	return nil, &BlobError{ID: id, Err: ErrNoBlob}
+}
+
+type blobWire struct {
+	_      struct{} `cbor:",toarray"`
+	ID     []byte
+	Sealed []byte
+}
+
+type portableWire struct {
+	Blobs    uint32 `cbor:"1,keyasint"`
+	Record   []byte `cbor:"2,keyasint"`
+	Snapshot []byte `cbor:"3,keyasint"`
+}
+
+// Marshal encodes the data set: blobs first, in order, and what changes with
+// every snapshot after them. So the encodings of two consecutive snapshots are
+// alike up to the first blob that is new, and a card need not write it again.
+func (p Portable) Marshal() ([]byte, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	var body []byte
+	for _, blob := range p.Blobs {
+		b, err := encodeCBOR(&blobWire{ID: blob.ID[:], Sealed: blob.Sealed})
+		if err != nil {
+			return nil, err
+		}
+		body = append(body, b...)
+	}
+	tail, err := p.tail()
+	if err != nil {
+		return nil, err
+	}
+	out := frame(portableMagic, portableFormat, append(body, tail...))
+	if len(out) > MaxPortable {
+		return nil, fmt.Errorf("cannot encode a portable data set of %d bytes: %w", len(out), ErrLimit)
+	}
+	return out, nil
+}
+
+func (p Portable) tail() ([]byte, error) {
+	record, err := p.Record.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	s := p.Snapshot
+	s.Critical = nil // the blobs tell
+	snapshot, err := s.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	return encodeCBOR(&portableWire{Blobs: uint32(len(p.Blobs)), Record: record, Snapshot: snapshot})
+}
+
+func (p Portable) check() error {
+	if p.Record.Owner != "" || len(p.Snapshot.Blobs) > 0 || p.Snapshot.Bytes != 0 || len(p.Blobs) != len(p.Snapshot.Critical) {
+		return fmt.Errorf("%w: an owner, or blobs that do not fit the snapshot", ErrPortable)
+	}
+	if len(p.Blobs) > MaxPortableBlobs {
+		return fmt.Errorf("%w: %d blobs: %w", ErrPortable, len(p.Blobs), ErrLimit)
+	}
+	for i, b := range p.Blobs {
+		if b.ID != p.Snapshot.Critical[i] || len(b.Sealed) < SealOverhead || len(b.Sealed) > MaxBlob {
+			return fmt.Errorf("%w: blob %s of %d bytes is not the one in its place", ErrPortable, b.ID, len(b.Sealed))
+		}
+	}
+	return uniqueIDs(p.Snapshot.Critical)
+}
+
+// UnmarshalPortable reads what Marshal wrote and checks its digest, its limits
+// and that it is the one allowed encoding. Errors wrap ErrPortable.
+func UnmarshalPortable(b []byte) (Portable, error) {
+	p, err := unmarshalPortable(b)
+	if err != nil {
+		return Portable{}, fmt.Errorf("%w: %w", ErrPortable, err)
+	}
+	return p, p.check()
+}
+
+func unmarshalPortable(b []byte) (p Portable, err error) {
+	rest, err := unframe(portableMagic, portableFormat, b, MaxPortable)
+	if err != nil {
+		return p, err
+	}
+	for len(rest) > 0 && rest[0]>>5 == 4 { // an array: a blob
+		var w blobWire
+		if rest, err = decodeFirst(rest, &w); err != nil {
+			return p, err
+		}
+		if len(w.ID) != idSize || len(p.Blobs) == MaxPortableBlobs {
+			return p, fmt.Errorf("blob %d: %w", len(p.Blobs), ErrBadID)
+		}
+		p.Blobs = append(p.Blobs, StoredBlob{ID: BlobID(w.ID), Sealed: w.Sealed})
+	}
+	return p, p.takeTail(rest)
+}
+
+func (p *Portable) takeTail(b []byte) error {
+	var w portableWire
+	if err := decodeCBOR(b, &w); err != nil {
+		return err
+	}
+	if int(w.Blobs) != len(p.Blobs) {
+		return fmt.Errorf("%d blobs of %d", len(p.Blobs), w.Blobs)
+	}
+	if err := p.Record.UnmarshalBinary(w.Record); err != nil {
+		return err
+	}
+	if err := p.Snapshot.UnmarshalBinary(w.Snapshot); err != nil {
+		return err
+	}
+	if len(p.Snapshot.Critical) > 0 {
+		return fmt.Errorf("critical blobs are listed twice")
+	}
+	for _, blob := range p.Blobs {
+		p.Snapshot.Critical = append(p.Snapshot.Critical, blob.ID)
+	}
+	return nil
+}
