@@ -1,0 +1,152 @@
+package detect
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"syscall"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/scan"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// Judge compares a scan of the whole space with the reference. Items that are
+// in only one of the two count as well. The reference's items of roots that the
+// space does not have are left out: nobody can say anything about them here.
+func Judge(space userdata.Space, ref Reference, now scan.Result) Report {
+	j := newJudgement(space, ref, now)
+	for _, it := range ref.Manifest.Items() {
+		if _, here := space.Root(it.Name.Root()); here {
+			j.judgeKnown(it)
+		}
+	}
+	for _, it := range now.Manifest.Items() {
+		if _, known := ref.Manifest.Find(it.Name); !known {
+			j.add(it.Name, it.Class, Changed, "new")
+		}
+	}
+	j.judgeStrangers()
+	return j.report()
+}
+
+// judgement holds the indices that one run of Judge needs.
+type judgement struct {
+	space    userdata.Space
+	ref      Reference
+	now      scan.Result
+	problems map[userdata.Name]scan.Problem
+	roots    map[string]rootLoss
+	findings []Finding
+	counts   map[Verdict]int
+}
+
+func newJudgement(space userdata.Space, ref Reference, now scan.Result) *judgement {
+	j := &judgement{
+		space: space, ref: ref, now: now,
+		problems: make(map[userdata.Name]scan.Problem, len(now.Problems)),
+		counts:   make(map[Verdict]int),
+	}
+	for _, p := range now.Problems {
+		if p.Reason != scan.Attributes { // such an item was read all the same
+			j.problems[p.Name] = p
+		}
+	}
+	j.roots = rootLosses(ref, now)
+	return j
+}
+
+func (j *judgement) add(n userdata.Name, c userdata.Class, v Verdict, reason string) {
+	j.counts[v]++
+	if v != Intact {
+		j.findings = append(j.findings, Finding{Name: n, Class: c, Verdict: v, Reason: reason})
+	}
+}
+
+func (j *judgement) judgeKnown(want manifest.Item) {
+	v, reason := j.verdict(want)
+	if v.Damage() && j.ref.forgotten(want.Name) {
+		v, reason = Changed, reason+"; the owner means it"
+	}
+	j.add(want.Name, want.Class, v, reason)
+}
+
+func (j *judgement) verdict(want manifest.Item) (Verdict, string) {
+	loss, lost := j.roots[want.Name.Root()]
+	if lost && !(loss.emptied && want.Name.IsRoot()) {
+		return loss.verdict, loss.reason
+	}
+	if p, bad := j.problems[want.Name]; bad {
+		return judgeProblem(want, p)
+	}
+	got, there := j.now.Manifest.Find(want.Name)
+	if !there {
+		if j.hidden(want.Name) {
+			return Unavailable, "lies in a directory that cannot be read"
+		}
+		return j.judgeMissing(want)
+	}
+	if got.Type != want.Type {
+		return j.judgeReplaced(want, got)
+	}
+	return j.judgeContents(want, got)
+}
+
+// judgeStrangers reports what could not be read and was never saved: nobody
+// can say yet what it is worth.
+func (j *judgement) judgeStrangers() {
+	for _, p := range j.now.Problems {
+		_, known := j.ref.Manifest.Find(p.Name)
+		class, here := j.space.ClassOf(p.Name)
+		if known || !here || p.Reason == scan.Special || p.Reason == scan.Attributes {
+			continue
+		}
+		j.add(p.Name, class, Unavailable, describe(p))
+	}
+}
+
+// hidden tells whether a directory above the item could not be read, so that
+// its absence from the scan says nothing.
+func (j *judgement) hidden(n userdata.Name) bool {
+	for !n.IsRoot() {
+		n = n.Parent()
+		if p, bad := j.problems[n]; bad && p.Reason != scan.Special {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *judgement) report() Report {
+	slices.SortStableFunc(j.findings, func(a, b Finding) int { return cmp.Compare(a.Name, b.Name) })
+	return Report{Findings: j.findings, Counts: j.counts}
+}
+
+// judgeProblem judges an item that is there and could not be read.
+func judgeProblem(want manifest.Item, p scan.Problem) (Verdict, string) {
+	switch {
+	case p.Reason == scan.Special:
+		return replacedVerdict(want), "a " + want.Type.String() + " was replaced by a device, pipe or socket"
+	case p.Reason == scan.Busy:
+		return Unavailable, describe(p)
+	case errors.Is(p.Err, syscall.EACCES) || errors.Is(p.Err, syscall.EPERM):
+		return Unavailable, describe(p) // our own rights say nothing about the data
+	case p.Reason == scan.Unreadable:
+		return Corrupted, describe(p)
+	}
+	return Unavailable, describe(p)
+}
+
+func describe(p scan.Problem) string {
+	switch p.Reason {
+	case scan.Busy:
+		return "is being written"
+	case scan.BadName:
+		return "its name is too long to be saved"
+	}
+	var errno syscall.Errno
+	if errors.As(p.Err, &errno) {
+		return "cannot be read: " + errno.Error()
+	}
+	return "cannot be read"
+}

@@ -1,0 +1,77 @@
+package detect
+
+import (
+	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/scan"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// Verdict is what became of an item since the reference was taken.
+type Verdict string
+
+// The five verdicts.
+const (
+	Intact      Verdict = "intact"      // as it was saved
+	Changed     Verdict = "changed"     // edited, added or deleted by someone who may
+	Erased      Verdict = "erased"      // gone, and meant to be there
+	Corrupted   Verdict = "corrupted"   // there, and not what anybody wrote
+	Unavailable Verdict = "unavailable" // cannot be judged now
+)
+
+// Verdicts lists the five in a fixed order.
+func Verdicts() []Verdict {
+	return []Verdict{Intact, Changed, Erased, Corrupted, Unavailable}
+}
+
+// Damage tells whether the verdict calls for a reprovision.
+func (v Verdict) Damage() bool { return v == Erased || v == Corrupted }
+
+// Finding is the verdict on one item and the evidence for it.
+type Finding struct {
+	Name    userdata.Name
+	Class   userdata.Class
+	Verdict Verdict
+	Reason  string // the evidence, for a person
+}
+
+// Reference is what the device holds to be true: the last good snapshot, and
+// how its files were observed when they were last seen intact.
+type Reference struct {
+	Manifest manifest.Manifest
+	Seen     scan.Cache
+	// Forgotten tells whether the owner said that a change or a deletion of
+	// the item is meant. May be nil.
+	Forgotten func(userdata.Name) bool
+}
+
+func (r Reference) forgotten(n userdata.Name) bool {
+	return r.Forgotten != nil && r.Forgotten(n)
+}
+
+// Report is the outcome of a judgement: a finding for each item that is not
+// intact, sorted by name, and how many items got which verdict.
+type Report struct {
+	Findings []Finding
+	Counts   map[Verdict]int
+}
+
+// Damaged returns the findings that call for a reprovision.
+func (r Report) Damaged() []Finding {
+	var out []Finding
+	for _, f := range r.Findings {
+		if f.Verdict.Damage() {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Find returns the finding on an item; false when the item is intact.
+func (r Report) Find(n userdata.Name) (Finding, bool) {
+	for _, f := range r.Findings {
+		if f.Name == n {
+			return f, true
+		}
+	}
+	return Finding{}, false
+}
