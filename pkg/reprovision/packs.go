@@ -1,0 +1,204 @@
+package reprovision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// Open unseals and unpacks one blob; it fails on anything that is not what the
+// device sealed.
+type Open func(id vault.BlobID, sealed []byte) (plain []byte, err error)
+
+// plainPacks is how many opened packs stay in memory. Items are restored in the
+// order in which they were packed, so few are in use at a time.
+const plainPacks = 4
+
+// PackCache keeps the sealed packs of one reprovision on disk until no item
+// needs them any more, so that what was fetched is not fetched again after an
+// interruption. One goroutine calls Fill while another calls Pack.
+type PackCache struct {
+	dir  string
+	open Open
+
+	mu     sync.Mutex
+	have   map[vault.BlobID]bool
+	uses   map[vault.BlobID]int
+	plain  map[vault.BlobID][]byte
+	bad    map[vault.BlobID]error // what does not open
+	recent []vault.BlobID
+	done   error         // why no more packs come; nil while they may
+	signal chan struct{} // closed and replaced at each change
+}
+
+// ErrPackMissing means that the reader did not give a pack that it has said to
+// have.
+var ErrPackMissing = errors.New("the reader did not send a pack")
+
+// NewPackCache opens the cache in dir, which is made if need be. uses says how
+// many items need each pack.
+func NewPackCache(dir string, open Open, uses map[vault.BlobID]int) (*PackCache, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the pack cache: %w", err)
+	}
+	c := &PackCache{
+		dir: dir, open: open, uses: uses,
+		have: make(map[vault.BlobID]bool), plain: make(map[vault.BlobID][]byte), bad: make(map[vault.BlobID]error),
+		signal: make(chan struct{}),
+	}
+	for id := range uses {
+		if _, err := os.Stat(c.path(id)); err == nil {
+			c.have[id] = true
+		}
+	}
+	return c, nil
+}
+
+func (c *PackCache) path(id vault.BlobID) string { return filepath.Join(c.dir, id.String()) }
+
+// Fill fetches of ids, in order, what the cache does not have. It returns when
+// all are there or fetching failed; waiting callers of Pack then learn why.
+func (c *PackCache) Fill(ctx context.Context, ids []vault.BlobID, fetch vault.Fetch) error {
+	var want []vault.BlobID
+	for _, id := range ids {
+		if !c.has(id) {
+			want = append(want, id)
+		}
+	}
+	var err error
+	if len(want) > 0 {
+		err = fetch(ctx, want, c.put)
+	}
+	if err == nil {
+		c.finish(ErrPackMissing)
+		return nil
+	}
+	c.finish(err)
+	return err
+}
+
+func (c *PackCache) has(id vault.BlobID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.have[id]
+}
+
+func (c *PackCache) finish(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = why
+	c.wake()
+}
+
+// wake tells all waiting callers to look again; mu is held.
+func (c *PackCache) wake() {
+	close(c.signal)
+	c.signal = make(chan struct{})
+}
+
+// put stores a pack that opens. One that does not never reaches the disk, and
+// costs only the items that need it.
+func (c *PackCache) put(id vault.BlobID, sealed []byte) error {
+	plain, err := c.open(id, sealed)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.bad[id] = err
+		c.wake()
+		return nil
+	}
+	if err := renameio.WriteFile(c.path(id), sealed, 0o600); err != nil {
+		return fmt.Errorf("cannot keep a pack: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.have[id] = true
+	c.remember(id, plain)
+	c.wake()
+	return nil
+}
+
+// remember keeps an opened pack among the most recent; mu is held.
+func (c *PackCache) remember(id vault.BlobID, plain []byte) {
+	if _, known := c.plain[id]; !known {
+		c.recent = append(c.recent, id)
+	}
+	c.plain[id] = plain
+	for len(c.recent) > plainPacks {
+		delete(c.plain, c.recent[0])
+		c.recent = c.recent[1:]
+	}
+}
+
+// Pack returns an opened pack; it waits until the pack is there.
+func (c *PackCache) Pack(ctx context.Context, id vault.BlobID) ([]byte, error) {
+	for {
+		c.mu.Lock()
+		plain, have, bad, done, signal := c.plain[id], c.have[id], c.bad[id], c.done, c.signal
+		c.mu.Unlock()
+		switch {
+		case bad != nil:
+			return nil, bad
+		case plain != nil:
+			return plain, nil
+		case have:
+			return c.load(id)
+		case done != nil:
+			return nil, done
+		}
+		select {
+		case <-signal:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// load opens a pack from disk. A damaged one is forgotten, so that the next
+// attempt fetches it anew.
+func (c *PackCache) load(id vault.BlobID) ([]byte, error) {
+	sealed, err := os.ReadFile(c.path(id))
+	if err == nil {
+		var plain []byte
+		if plain, err = c.open(id, sealed); err == nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.remember(id, plain)
+			return plain, nil
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.have, id)
+	return nil, errors.Join(fmt.Errorf("cannot use a fetched pack: %w", err), os.Remove(c.path(id)))
+}
+
+// Release says that an item is done with its packs. What nobody needs any more
+// leaves the disk.
+func (c *PackCache) Release(ids []vault.BlobID) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		c.uses[id]--
+		if c.uses[id] > 0 || !c.have[id] {
+			continue
+		}
+		delete(c.have, id)
+		delete(c.plain, id)
+		if err := os.Remove(c.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot drop a pack: %w", err)
+		}
+	}
+	return nil
+}
+
+// Discard removes the cache with all that is in it.
+func (c *PackCache) Discard() error { return os.RemoveAll(c.dir) }

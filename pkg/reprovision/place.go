@@ -1,0 +1,92 @@
+package reprovision
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/reprovision/reprovision/pkg/scan"
+)
+
+// Reasons why an item is not written. Each leaves what is there as it is.
+var (
+	ErrSymlinkInWay   = errors.New("a symlink is in the way")
+	ErrDirectoryInWay = errors.New("a directory that is not empty is in the way")
+	ErrNotDirectory   = errors.New("something that is no directory is in the way")
+	ErrChangedSince   = errors.New("was changed while it was about to be restored")
+)
+
+// checkParents makes sure that every directory on the way to rel is a real
+// one. os.Root already refuses to leave the root; a symlink inside it would
+// still put the item where the data set did not say.
+func checkParents(root *os.Root, rel string) error {
+	dir := path.Dir(rel)
+	if dir == "." {
+		return nil
+	}
+	at := ""
+	for part := range strings.SplitSeq(dir, "/") {
+		at = path.Join(at, part)
+		info, err := root.Lstat(at)
+		switch {
+		case err != nil:
+			return fmt.Errorf("cannot look at %q: %w", at, err)
+		case info.Mode()&fs.ModeSymlink != 0:
+			return fmt.Errorf("%w: %q", ErrSymlinkInWay, at)
+		case !info.IsDir():
+			return fmt.Errorf("%w: %q", ErrNotDirectory, at)
+		}
+	}
+	return nil
+}
+
+// occupant tells what lies at rel now, without following a symlink; nil when
+// nothing does.
+func occupant(root *os.Root, rel string) (fs.FileInfo, error) {
+	info, err := root.Lstat(rel)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot look at what is there: %w", err)
+	}
+	return info, nil
+}
+
+// unchanged makes sure that what lies there is still what was judged. It is
+// asked only where something lies.
+func unchanged(info fs.FileInfo, a Action) error {
+	if a.Absent || a.Known && !sameObservation(a.Before, info) {
+		return ErrChangedSince
+	}
+	return nil
+}
+
+func sameObservation(was scan.Observation, info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return false
+	}
+	return was.Dev == uint64(st.Dev) && was.Ino == st.Ino && was.Size == st.Size && //nolint:unconvert // Dev is 32 bits wide on some machines
+		was.MTime == unix.TimespecToNsec(unix.Timespec(st.Mtim)) &&
+		was.CTime == unix.TimespecToNsec(unix.Timespec(st.Ctim))
+}
+
+// syncDir makes the entries of a directory durable.
+func syncDir(root *os.Root, rel string) error {
+	d, err := root.Open(rel)
+	if err != nil {
+		return fmt.Errorf("cannot open the directory to sync it: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
+		return fmt.Errorf("cannot sync the directory: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package reprovision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// finishDirs gives the directories of a class their own mode and time, the
+// deepest first, now that everything is in them.
+func (j *job) finishDirs(actions []Action) error {
+	for _, a := range slices.Backward(actions) {
+		if a.Want.Type != manifest.Dir || j.failed[a.Want.Name] {
+			continue
+		}
+		root, err := j.root(a.Want.Name.Root())
+		if err == nil {
+			err = finishDir(root, a.Want)
+		}
+		if err != nil {
+			j.fail(a, err)
+		}
+	}
+	j.settleTimes(actions)
+	return nil
+}
+
+// settleTimes sets the modification times of all directories that the restore
+// touched. It is a nicety: failing at it fails nothing.
+func (j *job) settleTimes(actions []Action) {
+	dirs := make(map[userdata.Name]bool)
+	for _, a := range actions {
+		dirs[a.Want.Name.Parent()] = true
+		if a.Want.Type == manifest.Dir {
+			dirs[a.Want.Name] = true
+		}
+	}
+	children := j.children(dirs)
+	for n := range dirs {
+		want, saved := j.DataSet.Entry(n)
+		root, opened := j.roots[n.Root()]
+		if !saved || !opened || want.Type != manifest.Dir {
+			continue
+		}
+		if err := settleTime(root, want.Item, children[n]); err != nil {
+			j.Log.Debug("cannot set a directory's time", "item", userdata.Printable(string(n)), "error", err)
+		}
+	}
+}
+
+// children lists what each of the directories held when it was saved.
+func (j *job) children(dirs map[userdata.Name]bool) map[userdata.Name]map[string]bool {
+	held := make(map[userdata.Name]map[string]bool, len(dirs))
+	for _, it := range j.DataSet.Manifest().Items() {
+		parent := it.Name.Parent()
+		if it.Name.IsRoot() || !dirs[parent] {
+			continue
+		}
+		if held[parent] == nil {
+			held[parent] = make(map[string]bool)
+		}
+		held[parent][path.Base(string(it.Name))] = true
+	}
+	return held
+}
+
+// prove reads every restored item back from the medium and compares it with
+// what was saved. It is the end of every restore (paragraph 37: the same
+// functionality that existed at the time of the last backup).
+func (j *job) prove(ctx context.Context) error {
+	var names []userdata.Name
+	for _, a := range j.plan.Actions {
+		if !j.failed[a.Want.Name] {
+			names = append(names, a.Want.Name)
+		}
+	}
+	found, err := j.Reread(ctx, names)
+	if err != nil {
+		return fmt.Errorf("cannot read back what was restored: %w", err)
+	}
+	for _, a := range j.plan.Actions {
+		if j.failed[a.Want.Name] {
+			continue
+		}
+		if err := compare(a.Want, found); err != nil {
+			j.fail(a, err)
+			continue
+		}
+		j.result.Verified++
+		j.result.Done = append(j.result.Done, a.Want.Name)
+	}
+	return nil
+}
+
+// ErrNotIdentical means that an item was written and does not read back as it
+// was saved.
+var ErrNotIdentical = errors.New("does not read back as it was saved")
+
+func compare(want manifest.Item, found manifest.Manifest) error {
+	got, there := found.Find(want.Name)
+	switch {
+	case !there:
+		return fmt.Errorf("%w: it is not there", ErrNotIdentical)
+	case !got.SameContents(want):
+		return fmt.Errorf("%w: the contents differ", ErrNotIdentical)
+	case !got.SameMetadata(want):
+		return fmt.Errorf("%w: mode, owner, time or attributes differ", ErrNotIdentical)
+	}
+	return nil
+}
