@@ -1,0 +1,261 @@
+package busapi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/busapi/bustest"
+)
+
+// answers is a Prompter made of functions.
+type answers struct {
+	passcode func(ctx context.Context, reader string, retry bool) (string, error)
+	confirm  func(ctx context.Context, summary busapi.ReprovisionResult) (bool, error)
+}
+
+func (a answers) PairingPasscode(ctx context.Context, reader string, retry bool) (string, error) {
+	return a.passcode(ctx, reader, retry)
+}
+
+func (a answers) ConfirmReprovision(ctx context.Context, s busapi.ReprovisionResult) (bool, error) {
+	return a.confirm(ctx, s)
+}
+
+// says is an agent that always gives the same passcode, or the same error.
+func says(code string, err error) answers {
+	return answers{passcode: func(context.Context, string, bool) (string, error) { return code, err }}
+}
+
+func serveAgent(t *testing.T, c *busapi.DeviceClient, p busapi.Prompter) (stop func()) {
+	t.Helper()
+	stop, err := c.ServeAgent(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stop
+}
+
+// pairing is a backend whose Pair asks for the passcode and reports it.
+func pairing(codes chan<- string) *bustest.Device {
+	backend := &bustest.Device{}
+	backend.On("Pair", func(ctx context.Context, p busapi.Prompter) error {
+		code, err := p.PairingPasscode(ctx, "pi", true)
+		if err != nil {
+			return err
+		}
+		codes <- code
+		return nil
+	})
+	return backend
+}
+
+const address = "00:1A:7D:DA:71:13"
+
+func TestAgentAnswers(t *testing.T) {
+	bus, codes := bustest.Start(t), make(chan string, 1)
+	backend := pairing(codes)
+	bus.ServeDevice(t, backend)
+	c := dialDevice(t, bus)
+	stop := serveAgent(t, c, answers{
+		passcode: func(_ context.Context, reader string, retry bool) (string, error) {
+			return fmt.Sprint(reader, retry), nil
+		},
+		confirm: func(_ context.Context, s busapi.ReprovisionResult) (bool, error) { return s.Planned == 3, nil },
+	})
+	if _, err := c.Pair(t.Context(), address); err != nil || <-codes != "pitrue" {
+		t.Errorf("the passcode did not arrive: %v", err)
+	}
+	yes := make(chan bool, 1)
+	backend.On("Reprovision", func(ctx context.Context, p busapi.Prompter) error {
+		ok, err := p.ConfirmReprovision(ctx, busapi.ReprovisionResult{Planned: 3, Items: []busapi.Finding{{Path: "x"}}})
+		yes <- ok
+		return err
+	})
+	if _, err := c.Reprovision(t.Context(), busapi.ReprovisionRequest{}); err != nil || !<-yes {
+		t.Errorf("the owner's word did not arrive: %v", err)
+	}
+	stop()
+	if _, err := c.Pair(t.Context(), address); !errors.Is(err, busapi.ErrInputNeeded) {
+		t.Errorf("without an agent: %v", err)
+	}
+}
+
+// What an agent says besides an answer.
+func TestAgentErrors(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		says error
+		want error
+	}{
+		{"canceled", busapi.ErrCanceled, busapi.ErrDeclined},
+		{"declined", busapi.ErrDeclined, busapi.ErrDeclined},
+		{"nobody to ask", busapi.ErrInputNeeded, busapi.ErrInputNeeded},
+		{"no other passcode", busapi.ErrWrongPasscode, busapi.ErrWrongPasscode},
+		{"broken", errors.New("out of paper"), busapi.ErrFailed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bus := bustest.Start(t)
+			bus.ServeDevice(t, pairing(make(chan string, 1)))
+			client := dialDevice(t, bus)
+			serveAgent(t, client, says("", fmt.Errorf("agent: %w", c.says)))
+			if _, err := client.Pair(t.Context(), address); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+func TestLongPasscodeIsRefused(t *testing.T) {
+	bus := bustest.Start(t)
+	bus.ServeDevice(t, pairing(make(chan string, 1)))
+	c := dialDevice(t, bus)
+	serveAgent(t, c, says(strings.Repeat("1", 65), nil))
+	if _, err := c.Pair(t.Context(), address); !errors.Is(err, busapi.ErrInvalidArguments) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The caller's own agent is asked and no other; a caller without one gets the
+// newest default agent that can answer.
+func TestWhichAgentIsAsked(t *testing.T) {
+	bus, codes := bustest.Start(t), make(chan string, 1)
+	d, _ := bus.ServeDevice(t, pairing(codes))
+	own, first, second, mute := dialDevice(t, bus), dialDevice(t, bus), dialDevice(t, bus), dialDevice(t, bus)
+	serveAgent(t, own, says("own", nil))
+	serveAgent(t, first, says("first", nil))
+	serveAgent(t, second, says("second", nil))
+	serveAgent(t, mute, says("", busapi.ErrInputNeeded))
+	if _, err := own.Pair(t.Context(), address); err != nil || <-codes != "own" {
+		t.Errorf("the caller's own agent was not asked: %v", err)
+	}
+	if _, err := mute.Pair(t.Context(), address); !errors.Is(err, busapi.ErrInputNeeded) {
+		t.Errorf("another agent answered for a caller that has one: %v", err)
+	}
+	if _, err := dialDevice(t, bus).Pair(t.Context(), address); err != nil || <-codes != "second" {
+		t.Errorf("the newest agent that can answer was not asked: %v", err)
+	}
+	second.Close()
+	bustest.Until(t, "forgetting the agent", func() bool { return d.Agents() == 3 })
+	code, err := d.Prompter().PairingPasscode(t.Context(), "pi", false)
+	if err != nil || code != "first" {
+		t.Errorf("the daemon's own prompt gave %q, %v", code, err)
+	}
+}
+
+// A prompt whose call ends is canceled on the screen too.
+func TestPromptEndsWithItsCall(t *testing.T) {
+	bus := bustest.Start(t)
+	bus.ServeDevice(t, pairing(make(chan string, 1)))
+	asked, canceled := make(chan struct{}), make(chan error, 1)
+	agent := dialDevice(t, bus)
+	serveAgent(t, agent, answers{passcode: func(ctx context.Context, _ string, _ bool) (string, error) {
+		close(asked)
+		<-ctx.Done()
+		canceled <- context.Cause(ctx)
+		return "", context.Cause(ctx)
+	}})
+	caller := dialDevice(t, bus)
+	go caller.Pair(context.Background(), address)
+	bustest.Wait(t, asked, "the prompt")
+	caller.Close()
+	if err := bustest.Wait(t, canceled, "Cancel"); !errors.Is(err, busapi.ErrCanceled) {
+		t.Errorf("the prompt ended with %v", err)
+	}
+}
+
+func TestAgentThatLeavesDuringAPrompt(t *testing.T) {
+	bus := bustest.Start(t)
+	d, _ := bus.ServeDevice(t, pairing(make(chan string, 1)))
+	agent, asked := dialDevice(t, bus), make(chan struct{})
+	serveAgent(t, agent, answers{passcode: func(ctx context.Context, _ string, _ bool) (string, error) {
+		close(asked)
+		<-ctx.Done()
+		return "", ctx.Err()
+	}})
+	go func() { <-asked; agent.Close() }()
+	if _, err := d.Prompter().PairingPasscode(t.Context(), "pi", false); !errors.Is(err, busapi.ErrNoAgent) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOwnerWhoDoesNotAnswer(t *testing.T) {
+	bus, canceled := bustest.Start(t), make(chan struct{})
+	d, _ := bus.ServeDevice(t, &bustest.Device{}, func(d *busapi.Device) { d.SetPromptTime(20 * time.Millisecond) })
+	serveAgent(t, dialDevice(t, bus), answers{confirm: func(ctx context.Context, _ busapi.ReprovisionResult) (bool, error) {
+		<-ctx.Done()
+		close(canceled)
+		return true, nil
+	}})
+	yes, err := d.Prompter().ConfirmReprovision(t.Context(), busapi.ReprovisionResult{})
+	if yes || !errors.Is(err, busapi.ErrNoAgent) || !strings.Contains(err.Error(), "did not answer") {
+		t.Errorf("got %v, %v", yes, err)
+	}
+	bustest.Wait(t, canceled, "Cancel")
+}
+
+// One agent gets one question at a time.
+func TestOneQuestionAtATime(t *testing.T) {
+	bus := bustest.Start(t)
+	d, _ := bus.ServeDevice(t, &bustest.Device{})
+	busy := make(chan struct{}, 1)
+	serveAgent(t, dialDevice(t, bus), answers{passcode: func(context.Context, string, bool) (string, error) {
+		select {
+		case busy <- struct{}{}:
+		default:
+			return "", errors.New("asked twice at once")
+		}
+		time.Sleep(time.Millisecond)
+		<-busy
+		return "1", nil
+	}})
+	done := make(chan error, 8)
+	for range cap(done) {
+		go func() { _, err := d.Prompter().PairingPasscode(t.Context(), "pi", false); done <- err }()
+	}
+	for range cap(done) {
+		if err := bustest.Wait(t, done, "an answer"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A stranger cannot ask the owner for a passcode through the agent.
+func TestAgentAnswersTheDaemonOnly(t *testing.T) {
+	bus := bustest.Start(t)
+	bus.ServeDevice(t, &bustest.Device{})
+	c := dialDevice(t, bus)
+	serveAgent(t, c, says("123456", nil))
+	object := bus.Connect(t).Object(c.Conn().Names()[0], busapi.AgentPath)
+	for method, args := range map[string][]any{
+		"RequestPairingPasscode": {busapi.Dict{}}, "ConfirmReprovision": {busapi.Dict{}}, "Cancel": nil, "Release": nil,
+	} {
+		err := object.Call("org.reprovision.Agent1."+method, 0, args...).Err
+		if !errors.Is(busapi.FromBusError(err), busapi.ErrNotAllowed) {
+			t.Errorf("%s gave %v", method, err)
+		}
+	}
+}
+
+// Release comes when the daemon stops.
+func TestRelease(t *testing.T) {
+	bus, released := bustest.Start(t), make(chan struct{})
+	_, stop := bus.ServeDevice(t, &bustest.Device{})
+	conn := bus.Connect(t)
+	table := map[string]any{"Release": func() *dbus.Error { close(released); return nil }}
+	if err := conn.ExportMethodTable(table, "/agent", "org.reprovision.Agent1"); err != nil {
+		t.Fatal(err)
+	}
+	device := conn.Object(busapi.DeviceName, busapi.DevicePath)
+	if err := device.Call("org.reprovision.Device1.RegisterAgent", 0, dbus.ObjectPath("/agent")).Err; err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	bustest.Wait(t, released, "Release")
+}

@@ -1,0 +1,300 @@
+package busapi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/busapi/bustest"
+)
+
+// The test binary runs again as another user, and then makes these calls.
+const childCalls = "BUSAPI_TEST_CALLS"
+
+func TestMain(m *testing.M) {
+	if methods := os.Getenv(childCalls); methods != "" {
+		for _, method := range strings.Fields(methods) {
+			fmt.Println(method, outcome(method))
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// outcome makes one call and says "done", or the name of its error.
+func outcome(method string) string {
+	if err := makeCall(context.Background(), method); err != nil {
+		return busapi.ErrorName(err)
+	}
+	return "done"
+}
+
+func makeCall(ctx context.Context, method string) (err error) {
+	if name, ok := strings.CutPrefix(method, "Reader."); ok {
+		return makeReaderCall(ctx, name)
+	}
+	c, err := busapi.DialDevice(ctx, os.Getenv, false)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	switch method {
+	case "Status":
+		_, err = c.Status(ctx)
+	case "Pair":
+		_, err = c.Pair(ctx, address)
+	case "Unpair":
+		_, err = c.Unpair(ctx)
+	case "Backup":
+		_, err = c.Backup(ctx, false)
+	case "Snapshots":
+		_, err = c.Snapshots(ctx)
+	case "SnapshotItems":
+		_, err = c.SnapshotItems(ctx, "s")
+	case "Check":
+		_, err = c.Check(ctx, false)
+	case "Reprovision":
+		_, err = c.Reprovision(ctx, busapi.ReprovisionRequest{})
+	case "Forget":
+		_, err = c.Forget(ctx, []string{"keys"})
+	case "Subscribe":
+		err = c.Conn().Object(busapi.DeviceName, busapi.DevicePath).Call("org.reprovision.Device1.Subscribe", 0).Err
+		err = busapi.FromBusError(err)
+	case "Odd": // something that the device's policy says nothing about
+		err = c.Conn().Object(busapi.DeviceName, busapi.DevicePath).Call("org.example.Odd", 0).Err
+		err = busapi.FromBusError(err)
+	case "Own":
+		err = own(c.Conn(), "org.reprovision.Reader")
+	}
+	return err
+}
+
+func own(conn *dbus.Conn, name string) error {
+	_, err := conn.RequestName(name, dbus.NameFlagDoNotQueue)
+	return busapi.FromBusError(err)
+}
+
+func makeReaderCall(ctx context.Context, method string) error {
+	c, err := busapi.DialReader(ctx, os.Getenv, false)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	switch method {
+	case "Status":
+		_, err = c.Status(ctx)
+	case "Press":
+		_, err = c.Press(ctx)
+	case "Display":
+		_, err = c.Display(ctx)
+	case "Devices":
+		_, err = c.Devices(ctx)
+	case "Forget":
+		err = c.Forget(ctx, "aa")
+	case "CardStatus":
+		_, err = c.CardStatus(ctx)
+	case "CardInit":
+		_, err = c.CardInit(ctx, false)
+	case "CardVerify":
+		_, err = c.CardVerify(ctx)
+	}
+	return err
+}
+
+const stranger = 65534 // nobody
+
+// asStranger makes calls as another user and gives the outcome of each.
+func asStranger(t *testing.T, bus *bustest.Bus, methods ...string) map[string]string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can play another user")
+	}
+	program := filepath.Join(bus.Dir, "child")
+	copyProgram(t, program)
+	cmd := exec.Command(program)
+	cmd.Dir = "/"
+	cmd.Env = []string{childCalls + "=" + strings.Join(methods, " "), "DBUS_SYSTEM_BUS_ADDRESS=" + bus.Address}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	outcomes := make(map[string]string)
+	for line := range strings.Lines(string(out)) {
+		method, said, _ := strings.Cut(strings.TrimSpace(line), " ")
+		outcomes[method] = said
+	}
+	if len(outcomes) != len(methods) {
+		t.Fatalf("%d calls gave %q", len(methods), out)
+	}
+	return outcomes
+}
+
+// copyProgram puts the running test where every user can run it.
+func copyProgram(t *testing.T, to string) {
+	t.Helper()
+	from, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	file, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(file, from); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(file.Chmod(0o755), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// guarded maps each call that needs a right to its action.
+func guarded() map[string]string {
+	return map[string]string{
+		"Pair": "device.pair", "Unpair": "device.pair", "Backup": "device.backup", "Snapshots": "device.read",
+		"SnapshotItems": "device.read", "Check": "device.read", "Reprovision": "device.reprovision",
+		"Forget": "device.forget", "Subscribe": "device.read",
+		"Reader.Press": "reader.press", "Reader.Display": "reader.display", "Reader.Forget": "reader.forget",
+		"Reader.CardInit": "reader.card", "Reader.CardVerify": "reader.card",
+	}
+}
+
+func TestAnotherUserIsRefused(t *testing.T) {
+	bus := bustest.Start(t)
+	device, reader := &bustest.Device{}, &bustest.Reader{}
+	bus.ServeDevice(t, device)
+	bus.ServeReader(t, reader)
+	free := []string{"Status", "Reader.Status", "Reader.Devices", "Reader.CardStatus"}
+	for method, got := range asStranger(t, bus, append(free, slices.Collect(maps.Keys(guarded()))...)...) {
+		want := "NotAllowed"
+		if slices.Contains(free, method) {
+			want = "done"
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", method, got, want)
+		}
+	}
+	if calls := device.Calls(); len(calls) != 0 {
+		t.Errorf("the device was called: %v", calls)
+	}
+	for _, c := range reader.Calls() {
+		if c != "Devices" && c != "CardStatus" {
+			t.Errorf("the reader was called: %s", c)
+		}
+	}
+}
+
+// polkit plays the service: it allows one action, and writes down questions.
+type polkit struct {
+	allowed   string
+	questions chan string
+}
+
+func (p *polkit) CheckAuthorization(subject struct {
+	Kind    string
+	Details map[string]dbus.Variant
+}, action string, _ map[string]string, flags uint32, cancel string) (struct {
+	Authorized, Challenge bool
+	Details               map[string]string
+}, *dbus.Error) {
+	p.questions <- fmt.Sprintf("%s %v %s %d", subject.Kind, len(subject.Details), action, flags)
+	var out struct {
+		Authorized, Challenge bool
+		Details               map[string]string
+	}
+	out.Authorized = action == p.allowed
+	return out, nil
+}
+
+func startPolkit(t *testing.T, conn *dbus.Conn, allowed string) *polkit {
+	t.Helper()
+	p := &polkit{allowed: "org.reprovision." + allowed, questions: make(chan string, 1000)}
+	const path = "/org/freedesktop/PolicyKit1/Authority"
+	if err := conn.Export(p, path, "org.freedesktop.PolicyKit1.Authority"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.RequestName("org.freedesktop.PolicyKit1", dbus.NameFlagDoNotQueue); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestPolkitDecides(t *testing.T) {
+	bus := bustest.Start(t)
+	bus.ServeDevice(t, &bustest.Device{})
+	bus.ServeReader(t, &bustest.Reader{})
+	p := startPolkit(t, bus.Connect(t), "device.backup")
+	methods := slices.Sorted(maps.Keys(guarded()))
+	outcomes := asStranger(t, bus, methods...)
+	for _, method := range methods {
+		action, want := guarded()[method], "NotAllowed"
+		if action == "device.backup" {
+			want = "done"
+		}
+		if got := outcomes[method]; got != want {
+			t.Errorf("%s: %s, want %s", method, got, want)
+		}
+		if q := bustest.Wait(t, p.questions, "the question"); q != "system-bus-name 1 org.reprovision."+action+" 1" {
+			t.Errorf("%s: polkit was asked %q", method, q)
+		}
+	}
+}
+
+// Where the bus lets a caller take polkit's name, it is still not its own judge.
+// Every user of this process is the same, so the caller owns polkit's name here.
+func TestCallerIsNotItsOwnJudge(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root is always allowed")
+	}
+	bus := bustest.Start(t)
+	bus.ServeDevice(t, &bustest.Device{}, func(d *busapi.Device) { d.SetUID(uint32(os.Getuid()) + 1) })
+	p := startPolkit(t, bus.Connect(t), "device.backup")
+	if _, err := dialDevice(t, bus).Backup(t.Context(), false); !errors.Is(err, busapi.ErrNotAllowed) || len(p.questions) != 0 {
+		t.Errorf("got %v after %d questions", err, len(p.questions))
+	}
+}
+
+// The same without root: the daemon's user is another.
+func TestAnotherUserIsRefusedWithoutRoot(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root is always allowed")
+	}
+	bus := bustest.Start(t)
+	bus.ServeDevice(t, &bustest.Device{}, func(d *busapi.Device) { d.SetUID(uint32(os.Getuid()) + 1) })
+	c := dialDevice(t, bus)
+	if _, err := c.Backup(t.Context(), false); !errors.Is(err, busapi.ErrNotAllowed) {
+		t.Errorf("Backup gave %v", err)
+	}
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Errorf("Status gave %v", err)
+	}
+}
+
+// The agent of a client that may not reprovision answers its own calls only.
+func TestUntrustedAgent(t *testing.T) {
+	bus := bustest.Start(t)
+	d, _ := bus.ServeDevice(t, pairing(make(chan string, 1)))
+	if os.Getuid() != 0 {
+		d.SetUID(uint32(os.Getuid()) + 1)
+	} else {
+		t.Skip("root is always allowed")
+	}
+	serveAgent(t, dialDevice(t, bus), says("1", nil))
+	if _, err := d.Prompter().PairingPasscode(t.Context(), "pi", false); !errors.Is(err, busapi.ErrNoAgent) {
+		t.Errorf("an untrusted agent was asked: %v", err)
+	}
+}

@@ -1,0 +1,72 @@
+package busapi_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/busapi/bustest"
+)
+
+func readerValues() bustest.ReaderValues {
+	card := busapi.CardInfo{State: "ok", Profile: "iso7816", Capacity: 100, Used: 3, Generation: 2}
+	return bustest.ReaderValues{
+		State: busapi.ReaderStatus{Name: "pi", Address: "00:1A:7D:DA:71:13", PairingOpen: true, PairingUntil: 9,
+			Devices: []busapi.PeerInfo{{ID: "aa", Name: "phone", Paired: 3, InRange: true}}, Vaults: 1, Stored: 5, Card: card},
+		Screen: busapi.DisplayInfo{State: "passcode", Address: "00:1A:7D:DA:71:13", Passcode: "123456", Lines: []string{"123 456"}},
+		Card:   card,
+		Report: busapi.CardReport{Card: card, Whole: true, Blobs: 3, Bytes: 77},
+	}
+}
+
+func TestReaderMethods(t *testing.T) {
+	bus, v := bustest.Start(t), readerValues()
+	backend := &bustest.Reader{ReaderValues: v}
+	bus.ServeReader(t, backend)
+	c, err := busapi.DialReader(t.Context(), bus.Env, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx := t.Context()
+	same(t, v.State)(c.Status(ctx))
+	same(t, v.Screen)(c.Press(ctx))
+	same(t, v.Screen)(c.Display(ctx))
+	same(t, v.State.Devices)(c.Devices(ctx))
+	same(t, v.Card)(c.CardStatus(ctx))
+	same(t, v.Card)(c.CardInit(ctx, true))
+	same(t, v.Report)(c.CardVerify(ctx))
+	if err := c.Forget(ctx, "aa"); err != nil {
+		t.Error(err)
+	}
+	want := []string{"Press", "Display", "Devices", "CardStatus", "CardInit true", "CardVerify", "Forget aa"}
+	if diff := cmp.Diff(want, backend.Calls()); diff != "" {
+		t.Error(diff)
+	}
+	backend.Fail("CardVerify", fmt.Errorf("cannot read: %w", busapi.ErrCard))
+	if _, err := c.CardVerify(ctx); busapi.ErrorName(err) != "Card" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The reader may be on another bus than the device.
+func TestReaderOnAnotherBus(t *testing.T) {
+	one, two := bustest.Start(t), bustest.Start(t)
+	two.ServeReader(t, &bustest.Reader{ReaderValues: readerValues()})
+	env := func(name string) string {
+		if name == "REPROVISION_READER_BUS_ADDRESS" {
+			return two.Address
+		}
+		return one.Env(name)
+	}
+	c, err := busapi.DialReader(t.Context(), env, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if st, err := c.Status(t.Context()); err != nil || st.Name != "pi" {
+		t.Errorf("got %q, %v", st.Name, err)
+	}
+}

@@ -1,0 +1,209 @@
+package busapi
+
+import "context"
+
+// The values below are what methods and properties carry. On the bus each is a
+// dictionary a{sv} whose keys are the names in the json tags; scrctl --json
+// prints the same names.
+
+// PeerInfo is a paired reader or device.
+type PeerInfo struct {
+	ID      string `json:"id"`      // 32 hexadecimal digits, from its public key
+	Name    string `json:"name"`    // as it calls itself
+	Address string `json:"address"` // 48-bit device address; empty at the reader
+	Paired  int64  `json:"paired"`  // seconds since the epoch
+	InRange bool   `json:"in_range"`
+}
+
+// CardInfo is the state of the smart card in the reader.
+type CardInfo struct {
+	State      string `json:"state"` // none, ok, stale, other-vault, full, unformatted, blank, error
+	Profile    string `json:"profile"`
+	Identity   string `json:"identity"`
+	Capacity   int64  `json:"capacity"` // bytes that one version of the data may have
+	Used       int64  `json:"used"`
+	Generation uint64 `json:"generation"`
+	Detail     string `json:"detail"` // why, where the state is no good one
+}
+
+// DeviceStatus is what the device knows of itself.
+type DeviceStatus struct {
+	Name           string           `json:"name"`
+	Paired         bool             `json:"paired"`
+	Reader         *PeerInfo        `json:"reader,omitempty"`
+	InRange        bool             `json:"in_range"`
+	LinkError      string           `json:"link_error"`      // why there is no session, if so
+	Activity       string           `json:"activity"`        // idle, pairing, backup, check, reprovision
+	LastBackup     int64            `json:"last_backup"`     // seconds since the epoch; 0 never
+	LastBackupAge  int64            `json:"last_backup_age"` // seconds; -1 never
+	LastSnapshot   string           `json:"last_snapshot"`
+	WouldLoseItems int64            `json:"would_lose_items"` // not saved yet
+	WouldLoseBytes int64            `json:"would_lose_bytes"`
+	Damaged        int64            `json:"damaged"`
+	Counts         map[string]int64 `json:"counts"`         // items by verdict
+	Waiting        string           `json:"waiting"`        // what the daemon waits for the owner to say; empty for nothing
+	Watch          string           `json:"watch"`          // fanotify, inotify or off
+	Interrupted    bool             `json:"interrupted"`    // a restore was cut short and goes on when it can
+	Card           *CardInfo        `json:"card,omitempty"` // as the reader last told
+}
+
+// BackupResult is what one backup did (step 524).
+type BackupResult struct {
+	Snapshot      string   `json:"snapshot"` // empty when nothing had changed and there is none yet
+	Mode          string   `json:"mode"`     // full or incremental
+	Changed       bool     `json:"changed"`  // false: the last snapshot is still true (step 520)
+	Items         int64    `json:"items"`    // that the snapshot holds
+	ItemsSent     int64    `json:"items_sent"`
+	BytesSent     int64    `json:"bytes_sent"`
+	BytesReceived int64    `json:"bytes_received"`
+	Held          []string `json:"held"`      // damaged items whose last good state was kept
+	Skipped       []string `json:"skipped"`   // items that could not be read, with the reason
+	Truncated     int64    `json:"truncated"` // entries left out of the lists; see MaxAnswer
+	Card          CardInfo `json:"card"`
+}
+
+// SnapshotInfo is one snapshot at the reader.
+type SnapshotInfo struct {
+	ID      string `json:"id"`
+	Parent  string `json:"parent"`
+	Seq     uint64 `json:"seq"`
+	Created int64  `json:"created"` // seconds since the epoch, by the device's clock
+	Mode    string `json:"mode"`
+	Items   int64  `json:"items"`
+	Bytes   int64  `json:"bytes"`  // of the contents
+	Stored  int64  `json:"stored"` // at the reader, sealed
+}
+
+// ItemInfo is one item of a snapshot.
+type ItemInfo struct {
+	Path    string `json:"path"` // on this device
+	Class   string `json:"class"`
+	Type    string `json:"type"` // file, directory, symlink
+	Mode    string `json:"mode"` // octal, "0600"
+	Size    int64  `json:"size"`
+	ModTime int64  `json:"mtime"` // nanoseconds since the epoch
+	SHA256  string `json:"sha256"`
+}
+
+// Finding is a verdict on one item.
+type Finding struct {
+	Path    string `json:"path"`
+	Class   string `json:"class"`
+	Verdict string `json:"verdict"` // changed, erased, corrupted, unavailable
+	Reason  string `json:"reason"`
+}
+
+// CheckResult is the outcome of a check; Items leaves the intact ones out.
+type CheckResult struct {
+	Items     []Finding        `json:"items"`
+	Counts    map[string]int64 `json:"counts"`    // all five verdicts
+	Truncated int64            `json:"truncated"` // entries left out of Items; see MaxAnswer
+}
+
+// ReprovisionRequest says what to bring back (step 610).
+type ReprovisionRequest struct {
+	Classes  []string `json:"classes"`  // none: all
+	Paths    []string `json:"paths"`    // none: all
+	Snapshot string   `json:"snapshot"` // empty: the newest
+	DryRun   bool     `json:"dry_run"`
+	Yes      bool     `json:"yes"` // the owner has confirmed already (step 622)
+}
+
+// ReprovisionResult is what a reprovision did (step 624).
+type ReprovisionResult struct {
+	Snapshot      string    `json:"snapshot"`
+	DryRun        bool      `json:"dry_run"`
+	Planned       int64     `json:"planned"`  // items to restore
+	Restored      int64     `json:"restored"` // written
+	Verified      int64     `json:"verified"` // read back and found identical
+	Quarantined   int64     `json:"quarantined"`
+	Failed        []Finding `json:"failed"`    // reason says why
+	Kept          []Finding `json:"kept"`      // changed since the snapshot and left as they are
+	Items         []Finding `json:"items"`     // what was, or with dry_run would be, restored
+	Hooks         []string  `json:"hooks"`     // that failed, with the reason
+	Truncated     int64     `json:"truncated"` // entries left out of the lists; see MaxAnswer
+	Quarantine    string    `json:"quarantine"`
+	BytesReceived int64     `json:"bytes_received"`
+	Seconds       float64   `json:"seconds"`
+}
+
+// ReaderStatus is what the reader knows of itself.
+type ReaderStatus struct {
+	Name         string     `json:"name"`
+	Address      string     `json:"address"`
+	PairingOpen  bool       `json:"pairing_open"`
+	PairingUntil int64      `json:"pairing_until"` // seconds since the epoch
+	Devices      []PeerInfo `json:"devices"`
+	Vaults       int64      `json:"vaults"`
+	Stored       int64      `json:"stored"` // bytes of the store
+	Card         CardInfo   `json:"card"`
+}
+
+// DisplayInfo is what the reader's display shows (steps 412 and 418).
+type DisplayInfo struct {
+	State    string   `json:"state"` // idle, address, passcode, paired, failed
+	Address  string   `json:"address"`
+	Passcode string   `json:"passcode"` // digits only; empty unless shown
+	Lines    []string `json:"lines"`
+}
+
+// CardReport is the outcome of reading the whole card back.
+type CardReport struct {
+	Card  CardInfo `json:"card"`
+	Whole bool     `json:"whole"` // the newest version reads back with its digest
+	Blobs int64    `json:"blobs"`
+	Bytes int64    `json:"bytes"`
+}
+
+// Prompter asks the owner, through the D-Bus agent of whoever called or the
+// default agent. ErrNoAgent when there is none, ErrDeclined when the owner
+// cancels.
+type Prompter interface {
+	// PairingPasscode asks for the passcode that the reader shows (step 420).
+	PairingPasscode(ctx context.Context, reader string, retry bool) (string, error)
+	// ConfirmReprovision asks whether to go on (step 622).
+	ConfirmReprovision(ctx context.Context, summary ReprovisionResult) (bool, error)
+}
+
+// DeviceBackend is what reprovisiond does behind its D-Bus object.
+type DeviceBackend interface {
+	Status(ctx context.Context) (DeviceStatus, error)
+	Pair(ctx context.Context, address string, p Prompter) (PeerInfo, error)
+	// Unpair forgets the reader; told is false when it was out of range.
+	Unpair(ctx context.Context) (told bool, err error)
+	Backup(ctx context.Context, full bool) (BackupResult, error)
+	Snapshots(ctx context.Context) ([]SnapshotInfo, error)
+	SnapshotItems(ctx context.Context, id string) ([]ItemInfo, error)
+	Check(ctx context.Context, deep bool) (CheckResult, error)
+	Reprovision(ctx context.Context, req ReprovisionRequest, p Prompter) (ReprovisionResult, error)
+	Forget(ctx context.Context, paths []string) (int64, error)
+}
+
+// ReaderBackend is what scrd does behind its D-Bus object.
+type ReaderBackend interface {
+	Status(ctx context.Context) (ReaderStatus, error)
+	Press(ctx context.Context) (DisplayInfo, error)
+	Display(ctx context.Context) (DisplayInfo, error)
+	Devices(ctx context.Context) ([]PeerInfo, error)
+	Forget(ctx context.Context, device string) error
+	CardStatus(ctx context.Context) (CardInfo, error)
+	CardInit(ctx context.Context, force bool) (CardInfo, error)
+	CardVerify(ctx context.Context) (CardReport, error)
+}
+
+// Event is one line of scrctl monitor: a signal Event(a{sv}), whose dictionary
+// holds time, side, event and the fields side by side. It goes to subscribers
+// only, who may see names of items; it never holds a passcode.
+type Event struct {
+	Time   string         // RFC 3339 with nanoseconds
+	Side   string         // device or reader
+	Event  string         // link, pairing, verdict, backup, reprovision, card
+	Fields map[string]any // strings, int64, bool, []string
+}
+
+// Progress is how far a long operation is; one monotone figure.
+type Progress struct {
+	Operation string `json:"operation"` // backup, check, reprovision
+	Done      int64  `json:"done"`      // bytes
+	Total     int64  `json:"total"`     // bytes; 0 not known yet
+}
