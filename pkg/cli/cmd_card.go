@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+)
+
+func (a *app) cardCommand() *cobra.Command {
+	var force, sure bool
+	initialize := a.command("init", "Prepare the card for the reader's data", "prepare the card", cobra.NoArgs,
+		func(ctx context.Context, _ []string) error { return a.cardInit(ctx, force, sure) })
+	initialize.Flags().BoolVar(&force, "force", false, "even where it holds data already, which is then lost")
+	initialize.Flags().BoolVarP(&sure, "yes", "y", false, "do not ask first")
+	return a.group("card", "The smart card in the reader",
+		a.command("status", "Show the card", "get the card's status", cobra.NoArgs, a.cardStatus),
+		initialize,
+		a.command("verify", "Read the whole card back", "verify the card", cobra.NoArgs, a.cardVerify),
+	)
+}
+
+func (a *app) cardStatus(ctx context.Context, _ []string) error {
+	return a.withReader(ctx, func(c *busapi.ReaderClient) error {
+		card, err := c.CardStatus(ctx)
+		if err != nil {
+			return err
+		}
+		return a.print(card, func(p *printer) { p.line("%s", cardLine(p, card)) })
+	})
+}
+
+func (a *app) cardInit(ctx context.Context, force, sure bool) error {
+	if !sure && a.noInput {
+		return fmt.Errorf("%w: --yes is missing", busapi.ErrInputNeeded)
+	}
+	question := "Prepare the card in the reader?"
+	if force {
+		question = "Prepare the card in the reader, and lose what this reader's devices have on it?"
+	}
+	if !sure {
+		yes, err := a.yes(ctx, question)
+		if err != nil {
+			return err
+		}
+		if !yes {
+			return busapi.ErrDeclined
+		}
+	}
+	return a.withReader(ctx, func(c *busapi.ReaderClient) error {
+		card, err := c.CardInit(ctx, force)
+		if err != nil {
+			return err
+		}
+		return a.say(card, func(p *printer) { p.line("The card is ready: %s", cardLine(p, card)) })
+	})
+}
+
+func (a *app) cardVerify(ctx context.Context, _ []string) error {
+	return a.withReader(ctx, func(c *busapi.ReaderClient) error {
+		r, err := c.CardVerify(ctx)
+		if err != nil {
+			return err
+		}
+		err = a.print(r, func(p *printer) {
+			if r.Whole {
+				p.line("The card is whole: %s, %s read back.", count(r.Blobs, "blob"), size(r.Bytes))
+			} else {
+				p.line("%s", p.paint(red, "The card is not whole: "+cardLine(&printer{}, r.Card)))
+			}
+		})
+		if err == nil && !r.Whole {
+			return outcome{exitCard}
+		}
+		return err
+	})
+}
+
+// cardLine is the state of a card in one line.
+func cardLine(p *printer, c busapi.CardInfo) string {
+	state := printable(c.State)
+	switch c.State {
+	case "ok":
+		state = p.paint(green, state)
+	case "none":
+		return "none"
+	default:
+		state = p.paint(yellow, state)
+	}
+	if c.Detail != "" {
+		state += " (" + printable(c.Detail) + ")"
+	}
+	if c.Profile != "" {
+		state += ", " + printable(c.Profile)
+	}
+	if c.Capacity > 0 {
+		state += fmt.Sprintf(", %s of %s, generation %d", size(c.Used), size(c.Capacity), c.Generation)
+	}
+	return state
+}

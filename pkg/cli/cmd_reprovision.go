@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+func (a *app) reprovisionCommand() *cobra.Command {
+	var req busapi.ReprovisionRequest
+	cmd := a.command("reprovision", "Bring data back from the reader", "reprovision", cobra.NoArgs,
+		func(ctx context.Context, _ []string) error { return a.reprovision(ctx, req) })
+	flags := cmd.Flags()
+	flags.StringArrayVar(&req.Classes, "class", nil, "only this `CLASS`: service-books, keys, preferences or user-data (repeatable)")
+	flags.StringArrayVar(&req.Paths, "path", nil, "only this `PATH` and what lies below it (repeatable)")
+	flags.StringVar(&req.Snapshot, "snapshot", "", "from the snapshot `ID` instead of the newest")
+	flags.BoolVar(&req.DryRun, "dry-run", false, "say what would be done, and do nothing")
+	flags.BoolVar(&req.Yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// reprovision carries out FIG. 6 at the owner's word (step 610).
+func (a *app) reprovision(ctx context.Context, req busapi.ReprovisionRequest) (err error) {
+	for _, class := range req.Classes {
+		if _, err := userdata.ParseClass(class); err != nil {
+			return usageError{err}
+		}
+	}
+	if req.Paths, err = resolvePaths(req.Paths); err != nil {
+		return err
+	}
+	if a.noInput && !req.Yes && !req.DryRun {
+		return fmt.Errorf("%w: --yes is missing", busapi.ErrInputNeeded)
+	}
+	return a.withDevice(ctx, func(c *busapi.DeviceClient) error {
+		answers := &owner{app: a}
+		stop, err := c.ServeAgent(ctx, answers)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		r, err := long(a, c, func() (busapi.ReprovisionResult, error) { return c.Reprovision(ctx, req) })
+		if err != nil {
+			return answers.explain(err)
+		}
+		return a.reprovisioned(r)
+	})
+}
+
+func (a *app) reprovisioned(r busapi.ReprovisionResult) error {
+	show := a.say
+	if r.DryRun {
+		show = a.print // the plan is what was asked for
+	}
+	if err := show(r, func(p *printer) { showReprovision(p, r) }); err != nil {
+		return err
+	}
+	for _, h := range r.Hooks {
+		a.note("a hook failed: %s", printable(h))
+	}
+	for _, f := range r.Failed {
+		a.note("cannot restore %s: %s", printable(f.Path), printable(f.Reason))
+	}
+	if len(r.Failed) > 0 || !r.DryRun && r.Verified < r.Restored {
+		return outcome{exitPartial}
+	}
+	return nil
+}
+
+func showReprovision(p *printer, r busapi.ReprovisionResult) {
+	if r.DryRun {
+		showFindings(p, r.Items, r.Truncated)
+		p.line("Would restore %s from snapshot %s, and move %d to the quarantine.",
+			count(r.Planned, "item"), printable(r.Snapshot), r.Quarantined)
+		return
+	}
+	if r.Planned == 0 && r.Restored == 0 {
+		p.line("Nothing needs to be restored.")
+	} else {
+		took := time.Duration(r.Seconds * float64(time.Second)).Round(10 * time.Millisecond)
+		p.line("Restored %s from snapshot %s in %s (%s received).",
+			count(r.Restored, "item"), printable(r.Snapshot), took, size(r.BytesReceived))
+		p.line("%d of %s verified.", r.Verified, count(r.Planned, "item"))
+	}
+	if r.Quarantined > 0 {
+		p.line("Replaced, and kept in %s: %s.", printable(r.Quarantine), count(r.Quarantined, "item"))
+	}
+	if n := int64(len(r.Kept)); n > 0 {
+		p.line("Changed since the snapshot, and left as now: %s.", count(n, "item"))
+	}
+}

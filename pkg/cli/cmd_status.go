@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+)
+
+// bothStatus is the answer of status: the device's fields at the top, absent
+// where reprovisiond does not run, and the reader's below where scrd does.
+type bothStatus struct {
+	*busapi.DeviceStatus
+	Reader *busapi.ReaderStatus `json:"reader_daemon,omitempty"`
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return a.command("status", "Show the device, its reader, and what would be lost now", "get the status", cobra.NoArgs,
+		func(ctx context.Context, _ []string) error {
+			both, err := a.bothStatus(ctx)
+			if err != nil {
+				return err
+			}
+			return a.print(both, func(p *printer) {
+				if both.DeviceStatus != nil {
+					a.showDevice(p, *both.DeviceStatus)
+				}
+				if both.Reader != nil {
+					a.showReader(p, *both.Reader)
+				}
+			})
+		})
+}
+
+// bothStatus asks whichever daemon runs; neither is started for it.
+func (a *app) bothStatus(ctx context.Context) (both bothStatus, err error) {
+	a.side = sideDevice
+	device, deviceErr := busapi.DialDevice(ctx, a.env, false)
+	if deviceErr == nil {
+		defer device.Close()
+		st, err := device.Status(ctx)
+		if err != nil {
+			return both, err
+		}
+		both.DeviceStatus = &st
+	}
+	if both.Reader, err = a.readerStatus(ctx); err == nil {
+		return both, nil
+	}
+	if deviceErr != nil {
+		return both, deviceErr
+	}
+	if !errors.Is(err, busapi.ErrNotRunning) {
+		a.note("cannot ask the reader's daemon: %s", printable(err.Error()))
+	}
+	return both, nil
+}
+
+func (a *app) readerStatus(ctx context.Context) (*busapi.ReaderStatus, error) {
+	reader, err := busapi.DialReader(ctx, a.env, false)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	st, err := reader.Status(ctx)
+	return &st, err
+}
+
+func (a *app) showDevice(p *printer, s busapi.DeviceStatus) {
+	p.row("Device", printable(s.Name))
+	p.row("Reader", a.readerLine(p, s))
+	if s.Paired && !s.InRange && s.LinkError != "" {
+		p.row("Link", printable(s.LinkError))
+	}
+	p.row("Backup", lastBackup(s))
+	p.row("At risk", atRisk(p, s))
+	p.row("Damage", damage(p, s))
+	if s.Card != nil {
+		p.row("Card", cardLine(p, *s.Card))
+	}
+	p.row("Activity", printable(s.Activity))
+	if s.Interrupted {
+		p.row("Restore", p.paint(yellow, "was cut short, and goes on when it can"))
+	}
+	if s.Waiting != "" {
+		p.row("Waiting", p.paint(yellow, printable(s.Waiting)))
+	}
+}
+
+func (a *app) readerLine(p *printer, s busapi.DeviceStatus) string {
+	if !s.Paired {
+		return p.paint(yellow, "not paired")
+	}
+	name := "paired"
+	if s.Reader != nil {
+		name = peerName(*s.Reader)
+	}
+	return name + ", " + inRange(p, s.InRange)
+}
+
+func peerName(r busapi.PeerInfo) string {
+	if r.Address == "" {
+		return printable(r.Name)
+	}
+	return fmt.Sprintf("%s (%s)", printable(r.Name), printable(r.Address))
+}
+
+func inRange(p *printer, yes bool) string {
+	if yes {
+		return p.paint(green, "in range")
+	}
+	return p.paint(yellow, "out of range")
+}
+
+func lastBackup(s busapi.DeviceStatus) string {
+	if s.LastBackup == 0 {
+		return "never"
+	}
+	return fmt.Sprintf("%s, snapshot %s", age(time.Duration(s.LastBackupAge)*time.Second), printable(s.LastSnapshot))
+}
+
+func atRisk(p *printer, s busapi.DeviceStatus) string {
+	if s.WouldLoseItems == 0 {
+		return "nothing"
+	}
+	return p.paint(yellow, fmt.Sprintf("%s, %s not saved yet", count(s.WouldLoseItems, "item"), size(s.WouldLoseBytes)))
+}
+
+func damage(p *printer, s busapi.DeviceStatus) string {
+	if s.Damaged == 0 {
+		return "none"
+	}
+	return p.paint(red, fmt.Sprintf("%s (%d erased, %d corrupted)",
+		count(s.Damaged, "item"), s.Counts["erased"], s.Counts["corrupted"]))
+}
+
+func (a *app) showReader(p *printer, s busapi.ReaderStatus) {
+	p.row("Reader here", peerName(busapi.PeerInfo{Name: s.Name, Address: s.Address}))
+	if s.PairingOpen {
+		p.row("Pairing", p.paint(yellow, "open for "+untilSeconds(s.PairingUntil-a.now().Unix())))
+	}
+	p.row("Card", cardLine(p, s.Card))
+	p.row("Store", fmt.Sprintf("%s of %s", size(s.Stored), count(s.Vaults, "vault")))
+	p.row("Devices", count(int64(len(s.Devices)), "device"))
+	for _, d := range s.Devices {
+		p.row("", fmt.Sprintf("%s, %s", printable(d.Name), inRange(p, d.InRange)))
+	}
+}
+
+func untilSeconds(left int64) string { return fmt.Sprintf("%d s more", max(left, 0)) }

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// Stdio is where a command reads and writes. Out gets results and nothing else;
+// prompts, progress, notes and errors go to Err.
+type Stdio struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+}
+
+// Main runs scrctl with the arguments after its name and returns its exit code,
+// one of the table in exit.go. The function env is os.Getenv or like it. When
+// ctx ends, the command is canceled.
+func Main(ctx context.Context, args []string, stdio Stdio, env func(string) string) int {
+	a := &app{
+		in: newInput(stdio.In), out: stdio.Out, err: stdio.Err, env: env, now: time.Now,
+	}
+	root := a.tree()
+	root.SetArgs(append([]string{}, args...)) // never nil: cobra would take os.Args
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.ran {
+		err = usageError{err}
+	}
+	// A flag may not have been parsed when the command line is wrong.
+	a.json = a.json || slices.Contains(args, "--json")
+	return a.finish(err)
+}
+
+// usageError is a command line that cannot be run.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// outcome ends a command whose result is out, with a code that is not 0.
+type outcome struct{ code int }
+
+func (o outcome) Error() string { return fmt.Sprintf("exit code %d", o.code) }
+
+// finish reports how a command ended, and returns the exit code.
+func (a *app) finish(err error) int {
+	var o outcome
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &o):
+		return o.code
+	}
+	code := exitCode(err)
+	fmt.Fprintln(a.err, "scrctl: "+a.complaint(err))
+	if advice := a.advice(err); advice != "" {
+		fmt.Fprintln(a.err, advice)
+	}
+	if a.json {
+		_ = a.writeJSON(errorDocument(code, err)) // the line above has said it
+	}
+	return code
+}
