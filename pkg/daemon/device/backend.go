@@ -1,0 +1,309 @@
+package device
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/detect"
+	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/link"
+	"github.com/reprovision/reprovision/pkg/reprovision"
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/userdata"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// Check says what is damaged or changed now.
+func (d *Daemon) Check(ctx context.Context, deep bool) (busapi.CheckResult, error) {
+	seen, err := d.lookOnce(ctx, look{why: "check", deep: deep})
+	if err != nil {
+		return busapi.CheckResult{}, translate(err)
+	}
+	if len(seen.report.Damaged()) > 0 {
+		d.request(look{why: "checked"})
+	}
+	return busapi.CheckResult{Items: d.toBus(seen.report.Findings), Counts: counts(seen.report)}, nil
+}
+
+func counts(r detect.Report) map[string]int64 {
+	out := make(map[string]int64)
+	for _, v := range detect.Verdicts() {
+		out[string(v)] = int64(r.Counts[v])
+	}
+	return out
+}
+
+// Reprovision brings back what the request names (step 610, by the owner).
+func (d *Daemon) Reprovision(ctx context.Context, req busapi.ReprovisionRequest, p busapi.Prompter) (busapi.ReprovisionResult, error) {
+	run := &restoreRun{Daemon: d, confirmed: req.Yes, dry: req.DryRun, prompter: p}
+	var err error
+	if run.sel, err = d.selection(req); err != nil {
+		return busapi.ReprovisionResult{}, err
+	}
+	if req.Snapshot != "" {
+		if run.snapshot, err = parseSnapshot(req.Snapshot); err != nil {
+			return busapi.ReprovisionResult{}, err
+		}
+	}
+	if _, err := d.keeper.reader(); err != nil {
+		return busapi.ReprovisionResult{}, err
+	}
+	return d.restore(ctx, run)
+}
+
+func parseSnapshot(s string) (vault.SnapshotID, error) {
+	id, err := vault.ParseSnapshotID(s)
+	if err == nil && id.IsZero() {
+		err = vault.ErrBadID
+	}
+	if err != nil {
+		return id, fmt.Errorf("%w: %w", busapi.ErrInvalidArguments, err)
+	}
+	return id, nil
+}
+
+// selection reads what a request names. Only a named path or snapshot puts the
+// saved state in place of a legitimate change.
+func (d *Daemon) selection(req busapi.ReprovisionRequest) (reprovision.Selection, error) {
+	sel := reprovision.Selection{Overwrite: req.Snapshot != "" || len(req.Paths) > 0}
+	for _, c := range req.Classes {
+		class, err := userdata.ParseClass(c)
+		if err != nil {
+			return sel, fmt.Errorf("%w: %w", busapi.ErrInvalidArguments, err)
+		}
+		sel.Classes = append(sel.Classes, class)
+	}
+	var err error
+	sel.Below, err = d.locate(req.Paths)
+	return sel, err
+}
+
+func (d *Daemon) locate(paths []string) ([]userdata.Name, error) {
+	var names []userdata.Name
+	for _, p := range paths {
+		n, err := d.space.Locate(p)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", busapi.ErrInvalidArguments, err)
+		}
+		names = append(names, n)
+	}
+	return names, nil
+}
+
+// Forget marks a deletion or change that the owner means.
+func (d *Daemon) Forget(_ context.Context, paths []string) (int64, error) {
+	names, err := d.locate(paths)
+	if err != nil {
+		return 0, err
+	}
+	n, err := d.book.forget(names)
+	if err == nil {
+		d.request(look{why: "forget"})
+	}
+	return n, err
+}
+
+// Snapshots lists what the reader keeps of this device, newest first.
+func (d *Daemon) Snapshots(ctx context.Context) ([]busapi.SnapshotInfo, error) {
+	list, v, _, err := d.snapshots(ctx)
+	if err != nil {
+		return nil, translate(err)
+	}
+	out := make([]busapi.SnapshotInfo, 0, len(list))
+	for _, snap := range list {
+		h, err := vault.OpenHeader(v.key, v.id, vault.SnapshotID(snap.ID), snap.Header)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read snapshot %s: %w", vault.SnapshotID(snap.ID), err)
+		}
+		out = append(out, describe(h, snap))
+	}
+	return out, nil
+}
+
+func describe(h vault.Header, snap session.Snapshot) busapi.SnapshotInfo {
+	info := busapi.SnapshotInfo{
+		ID: h.Snapshot.String(), Seq: h.Seq, Created: h.Created.Unix(), Mode: h.Mode.String(),
+		Items: int64(h.Items), Bytes: h.Bytes, Stored: int64(snap.Bytes),
+	}
+	if !h.Parent.IsZero() {
+		info.Parent = h.Parent.String()
+	}
+	return info
+}
+
+func (d *Daemon) snapshots(ctx context.Context) ([]session.Snapshot, opened, *session.Session, error) {
+	s, err := d.keeper.wait(ctx)
+	if err != nil {
+		return nil, opened{}, nil, err
+	}
+	v, have, err := d.own()
+	if err != nil || !have {
+		return nil, v, s, err
+	}
+	mine, _, err := d.find(ctx, s, v.id)
+	if err != nil || mine == nil {
+		return nil, v, s, err
+	}
+	list, err := s.Snapshots(ctx, session.SnapshotQuery{Vault: v.id})
+	return list, v, s, err
+}
+
+// SnapshotItems lists the items of one snapshot.
+func (d *Daemon) SnapshotItems(ctx context.Context, id string) ([]busapi.ItemInfo, error) {
+	want, err := parseSnapshot(id)
+	if err != nil {
+		return nil, err
+	}
+	list, v, s, err := d.snapshots(ctx)
+	if err != nil {
+		return nil, translate(err)
+	}
+	for _, snap := range list {
+		if vault.SnapshotID(snap.ID) != want {
+			continue
+		}
+		ds, err := d.load(ctx, s, v, snap)
+		if err != nil {
+			return nil, translate(err)
+		}
+		return d.items(ds), nil
+	}
+	return nil, fmt.Errorf("%w: the reader has no snapshot %s", busapi.ErrInvalidArguments, want)
+}
+
+func (d *Daemon) items(ds *vault.DataSet) []busapi.ItemInfo {
+	var out []busapi.ItemInfo
+	for _, it := range ds.Manifest().Items() {
+		info := busapi.ItemInfo{
+			Path: d.space.Path(it.Name), Class: string(it.Class), Type: it.Type.String(),
+			Mode: fmt.Sprintf("%04o", it.Mode), Size: it.Size, ModTime: it.MTime,
+		}
+		if info.Path == "" { // a root that this device does not have
+			info.Path = string(it.Name)
+		}
+		if !isZero(it.Digest[:]) {
+			info.SHA256 = hex.EncodeToString(it.Digest[:])
+		}
+		out = append(out, info)
+	}
+	return out
+}
+
+func isZero(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Unpair forgets the reader, and tells it when it is in range. The data at the
+// reader stays there; the device keeps its vault key, so that pairing anew
+// finds it again.
+func (d *Daemon) Unpair(ctx context.Context) (told bool, err error) {
+	reader, err := d.keeper.reader()
+	if err != nil {
+		return false, err
+	}
+	if s := d.keeper.current(); s != nil {
+		if err := s.Unpair(ctx); err != nil {
+			d.log.Warn("cannot tell the reader", "error", err)
+		} else {
+			told = true
+		}
+	}
+	return told, d.unpaired(reader.ID)
+}
+
+func (d *Daemon) unpaired(reader string) error {
+	err := d.keys.RemovePeer(reader)
+	d.keeper.reset()
+	d.event("pairing", map[string]any{"state": "unpaired", "reader": reader})
+	d.bus.Refresh()
+	return err
+}
+
+// Status tells how things stand.
+func (d *Daemon) Status(context.Context) (busapi.DeviceStatus, error) {
+	report, unsaved, waiting := d.findings.snapshot()
+	st := busapi.DeviceStatus{
+		Name: d.cfg.Name, Activity: d.ops.current(), LastBackupAge: -1, Counts: counts(report),
+		WouldLoseItems: int64(report.Counts[detect.Changed]), WouldLoseBytes: unsaved,
+		Damaged: int64(len(report.Damaged())), Waiting: waiting, Watch: "off",
+	}
+	if d.watcher != nil {
+		st.Watch = string(d.watcher.Backend())
+	}
+	if ds := d.book.current(); ds != nil {
+		h := ds.Header()
+		st.LastBackup, st.LastSnapshot = h.Created.Unix(), h.Snapshot.String()
+		st.LastBackupAge = max(0, int64(d.now().Sub(h.Created).Seconds()))
+	}
+	var job jobRecord
+	var err error
+	if st.Interrupted, err = d.state.load(keyJob, &job); err != nil {
+		return st, err
+	}
+	return st, d.statusOfReader(&st)
+}
+
+func (d *Daemon) statusOfReader(st *busapi.DeviceStatus) error {
+	reader, err := d.keeper.reader()
+	if errors.Is(err, busapi.ErrNotPaired) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	st.Paired, st.InRange = true, d.keeper.current() != nil
+	info := peerInfo(reader)
+	info.InRange = st.InRange
+	st.Reader = &info
+	if st.InRange {
+		card := cardInfo(d.keeper.card())
+		st.Card = &card
+	} else if err := d.keeper.why(); err != nil {
+		st.LinkError = err.Error()
+	}
+	return nil
+}
+
+func peerInfo(p keyring.Peer) busapi.PeerInfo {
+	return busapi.PeerInfo{ID: p.ID, Name: p.Name, Address: p.Address, Paired: p.Paired.Unix()}
+}
+
+func cardInfo(c session.CardState) busapi.CardInfo {
+	return busapi.CardInfo{State: c.Status.String(), Generation: c.Generation, Detail: c.Detail}
+}
+
+// translate gives an error of the conversation the name that it has on the bus:
+// of several, the one that says most.
+func translate(err error) error {
+	for _, t := range []struct{ from, to error }{
+		{keyring.ErrWrongPasscode, busapi.ErrWrongPasscode},
+		{session.ErrWrongPasscode, busapi.ErrWrongPasscode},
+		{session.ErrLockedOut, busapi.ErrLockedOut},
+		{session.ErrPairingClosed, busapi.ErrPairingClosed},
+		{session.ErrNotPaired, busapi.ErrNotPaired},
+		{session.ErrWrongPeer, busapi.ErrNotPaired},
+		{session.ErrNoData, busapi.ErrNoData},
+		{session.ErrCard, busapi.ErrCard},
+		{session.ErrNotAllowed, busapi.ErrNotAllowed},
+		{session.ErrBusy, busapi.ErrBusy},
+		{session.ErrDisconnected, busapi.ErrOutOfRange},
+		{link.ErrUnreachable, busapi.ErrOutOfRange},
+	} {
+		if errors.Is(err, t.from) && !errors.Is(err, t.to) {
+			return fmt.Errorf("%w: %w", t.to, err)
+		}
+	}
+	return err
+}
+
+func (d *Daemon) progress(operation string, done, total int64) {
+	d.bus.SetProgress(busapi.Progress{Operation: operation, Done: done, Total: total})
+}

@@ -1,0 +1,226 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/reprovision/reprovision/pkg/backup"
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/detect"
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/userdata"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// Backup sends a data set now (FIG. 5 without the steps 512 and 516).
+func (d *Daemon) Backup(ctx context.Context, full bool) (busapi.BackupResult, error) {
+	end, err := d.ops.begin(ctx, activityBackup)
+	if err != nil {
+		return busapi.BackupResult{}, err
+	}
+	defer end()
+	run := &backupRun{Daemon: d, full: full}
+	final, err := backup.Drive(ctx, run.step)
+	if err != nil {
+		return busapi.BackupResult{}, translate(err)
+	}
+	switch final {
+	case backup.Away, backup.Unpaired, backup.Broken:
+		return busapi.BackupResult{}, translate(run.failure)
+	}
+	d.event("backup", map[string]any{
+		"snapshot": run.result.Snapshot, "mode": run.result.Mode, "changed": run.result.Changed,
+		"items": run.result.Items, "bytes_sent": run.result.BytesSent,
+	})
+	return run.result, nil
+}
+
+// backupRun is one walk through the figure.
+type backupRun struct {
+	*Daemon
+	full    bool
+	session *session.Session
+	before  traffic // on the link, when it began
+	vault   opened
+	base    *vault.DataSet // at the reader; nil for none
+	sight   sight
+	failure error
+	result  busapi.BackupResult
+}
+
+func (r *backupRun) step(ctx context.Context, s backup.State) (backup.Event, error) {
+	switch s {
+	case backup.InRange: // 518
+		return r.reach(ctx)
+	case backup.Comparing: // 520
+		return r.compare(ctx)
+	case backup.Pairing: // 522: a session is only had with a paired reader
+		return backup.Paired, nil
+	}
+	return r.send(ctx) // 524
+}
+
+func (r *backupRun) reach(ctx context.Context) (backup.Event, error) {
+	s, err := r.keeper.wait(ctx)
+	if errors.Is(err, busapi.ErrOutOfRange) {
+		r.failure = err
+		return backup.Unreachable, nil
+	}
+	r.session = s
+	return backup.Reachable, err
+}
+
+func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
+	r.before = usage(r.session)
+	var err error
+	if r.vault, err = r.ensure(ctx, r.session); err != nil {
+		return 0, err
+	}
+	if r.base, err = r.follow(ctx, r.session, r.vault); err != nil {
+		return 0, err
+	}
+	if r.sight, err = r.inspect(ctx, look{why: "backup"}); err != nil {
+		return 0, err
+	}
+	if r.full || r.base == nil || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
+		return backup.Different, nil
+	}
+	h := r.base.Header()
+	r.result = busapi.BackupResult{Snapshot: h.Snapshot.String(), Mode: h.Mode.String(), Items: int64(h.Items)}
+	r.tally()
+	r.hold(r.sight.report.Damaged())
+	return backup.Same, nil
+}
+
+// send builds the data set and hands it over. An attempt that is cut short is
+// gone on with by the next: the same contents give the same blobs.
+func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
+	pending, again, err := r.pending()
+	if err != nil {
+		return 0, err
+	}
+	up := startUpload(ctx, r.session, r.vault.id, again)
+	commit, ds, filled, err := r.fill(ctx, pending, up)
+	if err = up.finish(err); err == nil {
+		err = r.commit(ctx, commit, ds)
+	}
+	if errors.Is(err, session.ErrDisconnected) {
+		r.failure = fmt.Errorf("%w: %w", busapi.ErrOutOfRange, err)
+		return backup.Interrupted, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	r.report(commit, ds, filled)
+	return backup.Committed, nil
+}
+
+// pending returns the backup that this one goes on with, or a new one; again
+// tells that some blobs may be at the reader already.
+func (r *backupRun) pending() (pendingBackup, bool, error) {
+	var p pendingBackup
+	known, err := r.state.load(keyPending, &p)
+	if err != nil {
+		r.log.Warn("cannot read the interrupted backup, starting anew", "error", err)
+	}
+	if known && err == nil && p.Full == r.full {
+		return p, true, nil
+	}
+	p = pendingBackup{Snapshot: vault.NewSnapshotID(), Full: r.full}
+	return p, false, r.state.store(keyPending, p)
+}
+
+func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vault.Commit, *vault.DataSet, backup.Result, error) {
+	mode, seq := vault.Incremental, uint64(1)
+	if r.full || r.base == nil {
+		mode = vault.Full
+	}
+	if r.base != nil {
+		seq = r.base.Header().Seq + 1
+	}
+	repack := backup.Repack(r.base)
+	w, err := vault.NewWriter(vault.WriterConfig{
+		Key: r.vault.key, Vault: r.vault.id, Base: r.base, Mode: mode, Snapshot: p.Snapshot,
+		Seq: seq, Now: r.now().UTC(), Repack: repack, Put: up.put,
+	})
+	if err != nil {
+		return nil, nil, backup.Result{}, err
+	}
+	filled, err := backup.Fill(ctx, backup.Input{
+		Writer: w, Base: r.base, Full: mode == vault.Full, Repack: repack,
+		Scan: r.sight.now, Report: r.sight.report, Log: r.log,
+		Open:     func(n userdata.Name) (io.ReadCloser, error) { return r.scanner.Open(n) },
+		Progress: func(done, total int64) { r.progress(activityBackup, done, total) },
+	})
+	if err != nil {
+		return nil, nil, filled, err
+	}
+	commit, ds, err := w.Finish(ctx)
+	return commit, ds, filled, err
+}
+
+// commit makes the data set the newest at the reader. The device writes down
+// what it is about to commit first: whatever is cut short, it finds out later
+// whether the reader has it.
+func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataSet) error {
+	raw, err := ds.Encode()
+	if err != nil {
+		return err
+	}
+	if err := r.state.put(map[string][]byte{keyPrepared: raw}); err != nil {
+		return err
+	}
+	state, err := r.session.Commit(ctx, session.Commit{
+		Vault: c.Vault, Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Header: c.Header,
+		Add: plain(c.Add), Drop: plain(c.Drop), Critical: plain(c.Critical),
+	})
+	if err != nil {
+		return err
+	}
+	r.keeper.setCard(state)
+	done := r.book.settled(ds, r.sight.report)
+	return r.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyPending: nil}, done)
+}
+
+func plain(ids []vault.BlobID) []session.ID {
+	out := make([]session.ID, len(ids))
+	for i, id := range ids {
+		out[i] = id
+	}
+	return out
+}
+
+func (r *backupRun) report(c *vault.Commit, ds *vault.DataSet, filled backup.Result) {
+	h := ds.Header()
+	r.result = busapi.BackupResult{
+		Snapshot: c.Snapshot.String(), Mode: h.Mode.String(), Changed: true,
+		Items: int64(h.Items), ItemsSent: int64(filled.Sent),
+	}
+	r.hold(filled.Held)
+	for _, f := range filled.Skipped {
+		r.result.Skipped = append(r.result.Skipped, r.space.Path(f.Name)+": "+f.Reason)
+	}
+	r.tally()
+	// What was saved is intact from now on, and the status should say so.
+	r.publish(sight{r.sight.now, detect.Judge(r.space, r.book.reference(), r.sight.now)})
+}
+
+func (r *backupRun) hold(held []detect.Finding) {
+	for _, f := range held {
+		r.result.Held = append(r.result.Held, r.space.Path(f.Name)+": "+f.Reason)
+	}
+}
+
+// traffic counts bytes on the link, both ways.
+type traffic struct{ sent, received uint64 }
+
+func usage(s *session.Session) traffic { return traffic{s.BytesSent(), s.BytesReceived()} }
+
+func (r *backupRun) tally() {
+	now := usage(r.session)
+	r.result.BytesSent = int64(now.sent - r.before.sent)
+	r.result.BytesReceived = int64(now.received - r.before.received)
+	r.result.Card = cardInfo(r.keeper.card())
+}

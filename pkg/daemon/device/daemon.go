@@ -1,0 +1,104 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/config"
+	"github.com/reprovision/reprovision/pkg/detect"
+	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/link/local"
+	"github.com/reprovision/reprovision/pkg/reprovision"
+	"github.com/reprovision/reprovision/pkg/scan"
+	"github.com/reprovision/reprovision/pkg/userdata"
+	"github.com/reprovision/reprovision/pkg/watch"
+)
+
+// Daemon is the device's reprovisioning service (reference sign 248).
+type Daemon struct {
+	cfg        config.Device
+	log        *slog.Logger
+	now        func() time.Time
+	space      userdata.Space
+	state      *state
+	keys       *keyring.Keyring
+	book       *book
+	scanner    *scan.Scanner
+	watcher    *watch.Watcher // nil when watching is off
+	keeper     *keeper
+	ops        *operations
+	looks      chan look
+	asks       chan []detect.Finding // damage that waits for the owner's word
+	findings   *findings
+	quarantine reprovision.Quarantine
+	bus        *busapi.Device
+}
+
+// New opens the device's state and brings everything together. It starts
+// nothing: Run does. The bus connection stays the caller's.
+func New(cfg config.Device, conn *dbus.Conn, log *slog.Logger, now func() time.Time) (*Daemon, error) {
+	space, err := cfg.Space()
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the roots: %w", err)
+	}
+	st, err := openState(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{
+		cfg: cfg, log: log, now: now, space: space, state: st,
+		scanner: scan.New(space, now), looks: make(chan look, 8), asks: make(chan []detect.Finding, 1), findings: newFindings(),
+		quarantine: reprovision.Quarantine{
+			Dir: filepath.Join(cfg.StateDir, "quarantine"), Max: cfg.Reprovision.QuarantineMax,
+			Keep: cfg.Reprovision.QuarantineKeep.Duration, Now: now,
+		},
+	}
+	if err := d.open(conn); err != nil {
+		return nil, errors.Join(err, st.close())
+	}
+	return d, nil
+}
+
+func (d *Daemon) open(conn *dbus.Conn) error {
+	var err error
+	if d.keys, err = keyring.Open(filepath.Join(d.cfg.StateDir, "keyring")); err != nil {
+		return err
+	}
+	if d.book, err = openBook(d.state); err != nil {
+		return err
+	}
+	if d.cfg.Detect.Watch != "off" {
+		if d.watcher, err = watch.New(d.space, watch.Config{Backend: watch.Backend(d.cfg.Detect.Watch)}, d.log); err != nil {
+			return err
+		}
+	}
+	d.keeper = newKeeper(d.keys, local.Dialer{Path: d.cfg.Link.Path}, d.cfg, d.log)
+	d.bus = busapi.NewDevice(conn, d, d.log)
+	d.ops = newOperations(d.bus.Refresh)
+	return nil
+}
+
+// Run serves until the context ends, then ends everything that it started.
+func (d *Daemon) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if d.watcher != nil {
+		group.Go(func() error { return d.watcher.Run(ctx) })
+	}
+	group.Go(func() error { return d.bus.Run(ctx) })
+	group.Go(func() error { return d.keeper.run(ctx, d.onSession, d.onLink) })
+	group.Go(func() error { return d.watchman(ctx) })
+	group.Go(func() error { return d.asker(ctx) })
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, d.book.save(), d.state.close())
+}

@@ -1,0 +1,164 @@
+package device
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/detect"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// findings remembers the last judgement, for the status, and which damage a
+// restore could not mend, so that the daemon does not try again at once for
+// ever. It is safe for concurrent use.
+type findings struct {
+	mu      sync.Mutex
+	report  detect.Report
+	unsaved int64 // bytes of items that no snapshot has as they are
+	told    map[userdata.Name]detect.Verdict
+	waiting string
+	failed  map[userdata.Name]time.Time // not before
+	wait    time.Duration
+}
+
+func newFindings() *findings {
+	return &findings{told: make(map[userdata.Name]detect.Verdict), failed: make(map[userdata.Name]time.Time)}
+}
+
+// retryFirst and retryLast bound the wait before a failed restore is repeated.
+const (
+	retryFirst = 5 * time.Second
+	retryLast  = time.Hour
+)
+
+// take keeps a report and returns the damage that was not known before.
+func (f *findings) take(seen sight) []detect.Finding {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	report := seen.report
+	f.report, f.unsaved = report, unsaved(seen)
+	told := make(map[userdata.Name]detect.Verdict)
+	var fresh []detect.Finding
+	for _, d := range report.Damaged() {
+		told[d.Name] = d.Verdict
+		if f.told[d.Name] != d.Verdict {
+			fresh = append(fresh, d)
+		}
+	}
+	f.told = told
+	if len(told) == 0 {
+		f.waiting, f.wait = "", 0
+		clear(f.failed)
+	}
+	return fresh
+}
+
+// unsaved sums up the sizes of what no snapshot has as it is.
+func unsaved(seen sight) (sum int64) {
+	for _, f := range seen.report.Findings {
+		if it, there := seen.now.Manifest.Find(f.Name); there && f.Verdict == detect.Changed {
+			sum += it.Size
+		}
+	}
+	return sum
+}
+
+func (f *findings) setWaiting(text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = text
+}
+
+// giveUp notes what could not be restored, to be tried again later.
+func (f *findings) giveUp(names []detect.Finding, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(names) == 0 {
+		return
+	}
+	f.wait = min(max(2*f.wait, retryFirst), retryLast)
+	for _, n := range names {
+		f.failed[n.Name] = now.Add(f.wait)
+	}
+}
+
+// due leaves out what is to be tried later.
+func (f *findings) due(all []detect.Finding, now time.Time) []detect.Finding {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var due []detect.Finding
+	for _, d := range all {
+		if !f.failed[d.Name].After(now) {
+			due = append(due, d)
+		}
+	}
+	return due
+}
+
+// nextRetry fires when the first failed restore is to be tried again.
+func (f *findings) nextRetry(now time.Time) (<-chan time.Time, func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var first time.Time
+	for _, at := range f.failed {
+		if at.After(now) && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	if first.IsZero() {
+		return nil, func() {}
+	}
+	timer := time.NewTimer(first.Sub(now))
+	return timer.C, func() { timer.Stop() }
+}
+
+func (f *findings) snapshot() (report detect.Report, unsaved int64, waiting string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.report, f.unsaved, f.waiting
+}
+
+// manyFindings is how many verdicts are told one by one; more are summed up.
+const manyFindings = 20
+
+// publish takes note of a look and tells what is new in it, once.
+func (d *Daemon) publish(seen sight) {
+	fresh, report := d.findings.take(seen), seen.report
+	if len(fresh) > manyFindings {
+		d.event("verdict", map[string]any{
+			"verdict": "mass loss or damage", "items": int64(len(fresh)),
+			"erased": int64(report.Counts[detect.Erased]), "corrupted": int64(report.Counts[detect.Corrupted]),
+		})
+		d.log.Warn("damage found", "items", len(fresh), "erased", report.Counts[detect.Erased], "corrupted", report.Counts[detect.Corrupted])
+		fresh = nil
+	}
+	for _, f := range fresh {
+		d.event("verdict", map[string]any{
+			"path": d.space.Path(f.Name), "class": string(f.Class), "verdict": string(f.Verdict), "reason": f.Reason,
+		})
+		d.log.Warn("damage found", "item", userdata.Printable(string(f.Name)), "verdict", f.Verdict, "reason", f.Reason)
+	}
+	d.bus.Refresh()
+}
+
+// event tells whoever listens on the bus.
+func (d *Daemon) event(kind string, fields map[string]any) {
+	d.bus.Emit(busapi.Event{
+		Time: d.now().Format(time.RFC3339Nano), Side: "device", Event: kind, Fields: fields,
+	})
+}
+
+// toBus turns findings into what the bus carries.
+func (d *Daemon) toBus(all []detect.Finding) []busapi.Finding {
+	out := make([]busapi.Finding, 0, len(all))
+	for _, f := range all {
+		out = append(out, busapi.Finding{
+			Path: d.space.Path(f.Name), Class: string(f.Class), Verdict: string(f.Verdict), Reason: f.Reason,
+		})
+	}
+	slices.SortStableFunc(out, func(a, b busapi.Finding) int { return strings.Compare(a.Path, b.Path) })
+	return out
+}

@@ -1,0 +1,255 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/config"
+	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/link"
+	"github.com/reprovision/reprovision/pkg/session"
+)
+
+// keeper holds the session with the paired reader: it dials whenever the reader
+// may be in range, waits longer after each failure, and dials anew when the
+// session ends.
+type keeper struct {
+	keys   *keyring.Keyring
+	dialer link.Dialer
+	cfg    config.Device
+	log    *slog.Logger
+	kick   chan struct{} // dial now
+
+	mu      sync.Mutex
+	session *session.Session // nil while out of range
+	hello   session.Hello    // the reader's, of this session
+	failure error            // why there is no session
+	changed chan struct{}    // closed and replaced at each change
+}
+
+func newKeeper(keys *keyring.Keyring, dialer link.Dialer, cfg config.Device, log *slog.Logger) *keeper {
+	return &keeper{
+		keys: keys, dialer: dialer, cfg: cfg, log: log,
+		kick: make(chan struct{}, 1), changed: make(chan struct{}),
+	}
+}
+
+// dialTime bounds one attempt to reach the reader.
+const dialTime = 30 * time.Second
+
+// run keeps the session until the context ends. up is called while each session
+// lasts and returns when that ends; changed is told of each change of range.
+func (k *keeper) run(ctx context.Context, up func(context.Context, *session.Session), changed func(inRange bool, why error)) error {
+	wait := k.cfg.Link.RetryMin.Duration
+	for ctx.Err() == nil {
+		s, err := k.dial(ctx)
+		if err == nil {
+			wait = k.cfg.Link.RetryMin.Duration
+			err = k.hold(ctx, s, up, changed)
+		}
+		k.fail(err)
+		if !k.pause(ctx, wait) {
+			wait = min(2*wait, k.cfg.Link.RetryMax.Duration)
+		} else {
+			wait = k.cfg.Link.RetryMin.Duration
+		}
+	}
+	return ctx.Err()
+}
+
+// hold publishes a session, keeps it company and tells when it is gone.
+func (k *keeper) hold(ctx context.Context, s *session.Session, up func(context.Context, *session.Session), changed func(bool, error)) error {
+	hello, err := s.Hello(ctx, session.Hello{Name: k.cfg.Name})
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	k.set(s, hello)
+	changed(true, nil)
+	inner, cancel := context.WithCancel(ctx)
+	var company sync.WaitGroup
+	company.Go(func() { up(inner, s) })
+	select {
+	case <-s.Done():
+		err = s.Err()
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	cancel()
+	k.set(nil, session.Hello{})
+	err = errors.Join(err, s.Close())
+	company.Wait()
+	changed(false, err)
+	return err
+}
+
+// dial opens a session with the paired reader.
+func (k *keeper) dial(ctx context.Context) (*session.Session, error) {
+	reader, err := k.reader()
+	if err != nil {
+		return nil, err
+	}
+	address, err := link.ParseAddress(reader.Address)
+	if err != nil {
+		return nil, err
+	}
+	id, err := k.keys.Identity()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	conn, err := k.dialer.Dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return session.Dial(ctx, conn, session.DialConfig{Identity: id.Signer(), Pin: reader.PublicKey})
+}
+
+// reader is the reader that this device is paired with. It is one at a time.
+func (k *keeper) reader() (keyring.Peer, error) {
+	peers, err := k.keys.Peers()
+	if err != nil {
+		return keyring.Peer{}, err
+	}
+	if len(peers) == 0 {
+		return keyring.Peer{}, busapi.ErrNotPaired
+	}
+	return peers[len(peers)-1], nil
+}
+
+// pause waits before the next attempt, with jitter, so that devices that lost
+// the same reader do not all come back at once. It returns true when it was
+// cut short by a kick.
+func (k *keeper) pause(ctx context.Context, wait time.Duration) bool {
+	var timer <-chan time.Time
+	if _, err := k.reader(); err == nil {
+		t := time.NewTimer(wait/2 + rand.N(wait/2+1)) // #nosec G404 -- jitter is no secret
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-timer:
+		return false
+	case <-k.kick:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// try makes the keeper dial now.
+func (k *keeper) try() {
+	select {
+	case k.kick <- struct{}{}:
+	default:
+	}
+}
+
+// reset ends the session, if there is one, and dials anew: the paired reader is
+// another one, or none.
+func (k *keeper) reset() {
+	if s := k.current(); s != nil {
+		if err := s.Close(); err != nil {
+			k.log.Debug("cannot close the session", "error", err)
+		}
+	}
+	k.try()
+}
+
+func (k *keeper) set(s *session.Session, hello session.Hello) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.session, k.hello, k.failure = s, hello, nil
+	k.wake()
+}
+
+func (k *keeper) fail(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.failure == nil || err == nil || k.failure.Error() != err.Error() {
+		k.log.Info("no session with the reader", "error", err)
+	}
+	k.failure = err
+	k.wake()
+}
+
+func (k *keeper) wake() {
+	close(k.changed)
+	k.changed = make(chan struct{})
+}
+
+func (k *keeper) current() *session.Session {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.session
+}
+
+// card is what the reader last said of its card.
+func (k *keeper) card() session.CardState {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.hello.Card
+}
+
+func (k *keeper) setCard(c session.CardState) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hello.Card = c
+}
+
+// why tells why there is no session; nil while there is one.
+func (k *keeper) why() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.session != nil {
+		return nil
+	}
+	return k.failure
+}
+
+// patience is how long an operation that the owner asked for waits for the
+// reader to come into range.
+const patience = 5 * time.Second
+
+// wait returns the session as soon as there is one.
+func (k *keeper) wait(ctx context.Context) (*session.Session, error) {
+	if _, err := k.reader(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	k.try()
+	for {
+		k.mu.Lock()
+		s, changed := k.session, k.changed
+		k.mu.Unlock()
+		if s != nil {
+			return s, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, k.absence(ctx)
+		}
+	}
+}
+
+// absence says why waiting for the reader was in vain.
+func (k *keeper) absence(ctx context.Context) error {
+	err := k.why()
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	case errors.Is(err, session.ErrNotPaired), errors.Is(err, session.ErrWrongPeer):
+		return fmt.Errorf("%w: %w", busapi.ErrNotPaired, err)
+	case err == nil:
+		return busapi.ErrOutOfRange
+	}
+	return fmt.Errorf("%w: %w", busapi.ErrOutOfRange, err)
+}

@@ -1,0 +1,51 @@
+package device
+
+import (
+	"context"
+
+	"github.com/reprovision/reprovision/pkg/session"
+)
+
+// onSession keeps a session company: it hears what the reader tells, and has
+// the watchman look, for the reader may have what the device has lost.
+func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
+	d.request(look{why: "session", critical: true, begun: true})
+	err := s.Events(ctx, func(e session.Event) error {
+		d.hear(e)
+		return nil
+	})
+	if ctx.Err() == nil {
+		d.log.Debug("the reader's events have ended", "error", err)
+	}
+}
+
+func (d *Daemon) hear(e session.Event) {
+	switch e.Kind {
+	case session.EventCard:
+		d.keeper.setCard(e.Card)
+		d.event("card", map[string]any{"state": e.Card.Status.String(), "detail": e.Card.Detail})
+		d.bus.Refresh()
+	case session.EventNotice:
+		d.log.Info("the reader says", "text", e.Text)
+		d.event("notice", map[string]any{"text": e.Text})
+	case session.EventUnpaired:
+		reader, err := d.keeper.reader()
+		if err == nil {
+			err = d.unpaired(reader.ID)
+		}
+		if err != nil {
+			d.log.Error("cannot forget the reader that forgot this device", "error", err)
+		}
+	}
+}
+
+// onLink tells of a change of range.
+func (d *Daemon) onLink(inRange bool, why error) {
+	fields := map[string]any{"in_range": inRange}
+	if why != nil {
+		fields["reason"] = why.Error()
+	}
+	d.event("link", fields)
+	d.log.Info("range of the reader changed", "in_range", inRange, "reason", why)
+	d.bus.Refresh()
+}

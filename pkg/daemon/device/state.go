@@ -1,0 +1,161 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/reprovision/reprovision/pkg/scan"
+	"github.com/reprovision/reprovision/pkg/userdata"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// state is what the device remembers across restarts: its reference, what the
+// owner said, and what was being done. It lies outside the user-data space, so
+// that a wiped space leaves the daemon able to notice. Every change is one
+// transaction.
+type state struct {
+	db *bolt.DB
+}
+
+// The keys of the one bucket.
+const (
+	keyReference = "reference" // the last committed data set, as vault encodes it
+	keySeen      = "seen"      // how its files were observed when last intact
+	keyPrepared  = "prepared"  // a data set that may or may not be committed
+	keyPending   = "pending"   // an unfinished backup
+	keyJob       = "job"       // an unfinished reprovision
+	keyForgotten = "forgotten" // names whose loss or change the owner means
+	keyNewest    = "newest"    // number of the newest snapshot ever committed
+	keyScrubbed  = "scrubbed"  // when every byte was last read, seconds since the epoch
+)
+
+func stateBucket() []byte { return []byte("state") }
+
+// pendingBackup makes a repeated attempt build the same blobs as the one that
+// was cut short, so that what the reader has is not sent again.
+type pendingBackup struct {
+	Snapshot vault.SnapshotID `cbor:"1,keyasint"`
+	Full     bool             `cbor:"2,keyasint"`
+}
+
+// jobRecord is an unfinished reprovision.
+type jobRecord struct {
+	Snapshot   vault.SnapshotID `cbor:"1,keyasint"`
+	Names      []userdata.Name  `cbor:"2,keyasint"` // what was planned
+	Overwrite  bool             `cbor:"3,keyasint"`
+	Quarantine string           `cbor:"4,keyasint"`
+}
+
+func openState(dir string) (*state, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the state directory: %w", err)
+	}
+	file := filepath.Join(dir, "state.db")
+	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: 2 * time.Second})
+	if errors.Is(err, bolt.ErrTimeout) {
+		return nil, fmt.Errorf("cannot open %s: another reprovisiond is using it", file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open %s: %w", file, err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(stateBucket())
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot set up %s: %w", file, err), db.Close())
+	}
+	return &state{db: db}, nil
+}
+
+func (s *state) close() error { return s.db.Close() }
+
+// get copies a value; nil when there is none.
+func (s *state) get(key string) ([]byte, error) {
+	var out []byte
+	err := s.db.View(func(tx *bolt.Tx) error {
+		out = append(out, tx.Bucket(stateBucket()).Get([]byte(key))...)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the state: %w", err)
+	}
+	return out, nil
+}
+
+// put stores several values in one transaction; a nil value deletes its key.
+func (s *state) put(values map[string][]byte) error {
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket(stateBucket())
+		for key, value := range values {
+			var err error
+			if value == nil {
+				err = b.Delete([]byte(key))
+			} else {
+				err = b.Put([]byte(key), value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot write the state: %w", err)
+	}
+	return nil
+}
+
+// load decodes a value into v; false when there is none.
+func (s *state) load(key string, v any) (bool, error) {
+	raw, err := s.get(key)
+	if err != nil || raw == nil {
+		return false, err
+	}
+	if err := cbor.Unmarshal(raw, v); err != nil {
+		return false, fmt.Errorf("cannot read %q of the state: %w", key, err)
+	}
+	return true, nil
+}
+
+// store encodes v under the key.
+func (s *state) store(key string, v any) error {
+	raw, err := cbor.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("cannot encode %q of the state: %w", key, err)
+	}
+	return s.put(map[string][]byte{key: raw})
+}
+
+func (s *state) drop(keys ...string) error {
+	values := make(map[string][]byte, len(keys))
+	for _, k := range keys {
+		values[k] = nil
+	}
+	return s.put(values)
+}
+
+// dataSet reads a data set kept under the key; nil when there is none.
+func (s *state) dataSet(key string) (*vault.DataSet, error) {
+	raw, err := s.get(key)
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	return vault.DecodeDataSet(raw)
+}
+
+// seen reads how the reference's files were observed.
+func (s *state) seen() (scan.Cache, error) {
+	var c scan.Cache
+	raw, err := s.get(keySeen)
+	if err != nil || raw == nil {
+		return c, err
+	}
+	return c, c.Unmarshal(raw)
+}

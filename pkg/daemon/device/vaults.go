@@ -1,0 +1,170 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/reprovision"
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// slotReader is the kind of key slot that holds the vault key itself, for an
+// owner who chose no reprovisioning passcode: whoever the reader is paired with
+// can open the vault.
+const slotReader = "reader"
+
+// opened is this device's vault, with its key.
+type opened struct {
+	id  vault.VaultID
+	key vault.Key
+}
+
+// own is the vault of which this device holds the key; false when it holds none.
+func (d *Daemon) own() (opened, bool, error) {
+	id, raw, err := d.keys.VaultKey()
+	if errors.Is(err, keyring.ErrNoVaultKey) {
+		return opened{}, false, nil
+	}
+	if err != nil {
+		return opened{}, false, err
+	}
+	key, err := vault.KeyFromBytes(raw)
+	if err != nil {
+		return opened{}, false, fmt.Errorf("cannot use the stored vault key: %w", err)
+	}
+	return opened{id: id, key: key}, true, nil
+}
+
+// ensure makes a vault key if there is none, and the vault at the reader if that
+// does not have it.
+func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error) {
+	v, have, err := d.own()
+	if err != nil {
+		return opened{}, err
+	}
+	if !have {
+		if v.key, err = vault.NewKey(); err != nil {
+			return opened{}, err
+		}
+		v.id = vault.NewVaultID()
+		if err := d.keys.SetVaultKey(v.id, v.key.Bytes()); err != nil {
+			return opened{}, err
+		}
+	}
+	there, _, err := d.find(ctx, s, v.id)
+	if err != nil || there != nil {
+		return v, err
+	}
+	return v, s.CreateVault(ctx, session.NewVault{ID: v.id, Slots: []session.Slot{{Kind: slotReader, Data: v.key.Bytes()}}})
+}
+
+// find asks the reader for its vaults (step 612): the one with that id if this
+// device owns it, and those that it might take over.
+func (d *Daemon) find(ctx context.Context, s *session.Session, id vault.VaultID) (mine *session.Vault, others []session.Vault, err error) {
+	all, err := s.Vaults(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, v := range all {
+		switch {
+		case v.Mine && v.ID == id:
+			mine = &v
+		case v.Head != nil && hasSlot(v, slotReader):
+			others = append(others, v)
+		}
+	}
+	return mine, others, nil
+}
+
+func hasSlot(v session.Vault, kind string) bool {
+	for _, s := range v.Slots {
+		if s.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// head is the newest data set at the reader of the vault; nil when it holds
+// none. It is taken from the device's own memory where that is up to date.
+func (d *Daemon) head(ctx context.Context, s *session.Session, v opened) (*vault.DataSet, error) {
+	mine, _, err := d.find(ctx, s, v.id)
+	if err != nil || mine == nil || mine.Head == nil {
+		return nil, err
+	}
+	id := vault.SnapshotID(mine.Head.ID)
+	if ds := d.book.current(); ds != nil && ds.Header().Snapshot == id {
+		return ds, nil
+	}
+	prepared, err := d.state.dataSet(keyPrepared)
+	if err != nil {
+		d.log.Warn("cannot read the prepared data set", "error", err)
+	} else if prepared != nil && prepared.Header().Snapshot == id {
+		return prepared, d.adopt(prepared)
+	}
+	return d.load(ctx, s, v, *mine.Head)
+}
+
+// follow returns the newest data set at the reader, nil for none, and makes it
+// the reference when the device knows none or an older one.
+func (d *Daemon) follow(ctx context.Context, s *session.Session, v opened) (*vault.DataSet, error) {
+	base, err := d.head(ctx, s, v)
+	if err != nil || base == nil {
+		return nil, err
+	}
+	ours := d.book.current()
+	if ours != nil && ours.Header().Seq >= base.Header().Seq {
+		return base, nil
+	}
+	return base, d.adopt(base)
+}
+
+// load reads a data set from the reader.
+func (d *Daemon) load(ctx context.Context, s *session.Session, v opened, snap session.Snapshot) (*vault.DataSet, error) {
+	return vault.LoadDataSet(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetchFrom(s, v.id))
+}
+
+// fetchFrom gets sealed blobs over the session.
+func fetchFrom(s *session.Session, id vault.VaultID) vault.Fetch {
+	return func(ctx context.Context, ids []vault.BlobID, got func(vault.BlobID, []byte) error) error {
+		q := session.BlobQuery{Vault: id, IDs: make([]session.ID, len(ids))}
+		for i, b := range ids {
+			q.IDs[i] = b
+		}
+		err := s.Get(ctx, q, func(b session.Blob) error { return got(b.ID, b.Data) })
+		if errors.Is(err, session.ErrDisconnected) {
+			return fmt.Errorf("%w: %w", reprovision.ErrInterrupted, err)
+		}
+		return err
+	}
+}
+
+// adopt makes a data set the reference from now on.
+func (d *Daemon) adopt(ds *vault.DataSet) error {
+	return d.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyPending: nil}, nil)
+}
+
+// claim takes over the vault of another device of this owner (paragraph 38).
+// It is only possible where the owner chose no reprovisioning passcode.
+func (d *Daemon) claim(ctx context.Context, s *session.Session, from session.Vault) (opened, error) {
+	slots, err := s.ClaimVault(ctx, from.ID)
+	if err != nil {
+		return opened{}, err
+	}
+	for _, slot := range slots {
+		if slot.Kind != slotReader {
+			continue
+		}
+		key, err := vault.KeyFromBytes(slot.Data)
+		if err != nil {
+			return opened{}, fmt.Errorf("cannot use the key that the reader gave: %w", err)
+		}
+		v := opened{id: from.ID, key: key}
+		return v, d.keys.SetVaultKey(v.id, key.Bytes())
+	}
+	return opened{}, fmt.Errorf("%w: the vault cannot be opened without its passcode", busapi.ErrInputNeeded)
+}

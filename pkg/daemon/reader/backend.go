@@ -1,0 +1,182 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/card"
+	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// Press is the button (step 410): it opens the pairing window, and the display
+// shows the address (step 412).
+func (d *Daemon) Press(ctx context.Context) (busapi.DisplayInfo, error) {
+	d.pairing.Press()
+	return d.Display(ctx)
+}
+
+// Display tells what the display shows.
+func (d *Daemon) Display(context.Context) (busapi.DisplayInfo, error) {
+	v := d.panel.View()
+	return busapi.DisplayInfo{
+		State: string(v.State), Address: d.listener.Address().String(), Passcode: v.Passcode, Lines: v.Lines(),
+	}, nil
+}
+
+// Devices lists the paired devices.
+func (d *Daemon) Devices(context.Context) ([]busapi.PeerInfo, error) {
+	peers, err := d.keys.Peers()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]busapi.PeerInfo, 0, len(peers))
+	for _, p := range peers {
+		out = append(out, busapi.PeerInfo{
+			ID: p.ID, Name: p.Name, Address: p.Address, Paired: p.Paired.Unix(), InRange: d.presence.here(p.ID),
+		})
+	}
+	return out, nil
+}
+
+// Forget ends the pairing with a device, given by its id or its name. Its data
+// stay, for its successor.
+func (d *Daemon) Forget(ctx context.Context, device string) error {
+	p, err := d.device(device)
+	if err != nil {
+		return err
+	}
+	if err := d.keys.RemovePeer(p.ID); err != nil {
+		return err
+	}
+	if d.presence.tell(p.ID, session.Event{Kind: session.EventUnpaired}) {
+		select { // the word needs a moment to arrive
+		case <-time.After(farewell):
+		case <-ctx.Done():
+		}
+	}
+	d.server.Disconnect(p.ID)
+	d.event("pairing", map[string]any{"state": "forgotten", "device": p.ID})
+	d.bus.Refresh()
+	return nil
+}
+
+// farewell is how long a forgotten device has to hear that it is.
+const farewell = 300 * time.Millisecond
+
+func (d *Daemon) device(name string) (keyring.Peer, error) {
+	peers, err := d.keys.Peers()
+	if err != nil {
+		return keyring.Peer{}, err
+	}
+	var found []keyring.Peer
+	for _, p := range peers {
+		if p.ID == name {
+			return p, nil
+		}
+		if p.Name == name {
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return keyring.Peer{}, fmt.Errorf("%w: no paired device is called %q", busapi.ErrInvalidArguments, name)
+	case 1:
+		return found[0], nil
+	}
+	return keyring.Peer{}, fmt.Errorf("%w: %d paired devices are called %q: name one by its id", busapi.ErrInvalidArguments, len(found), name)
+}
+
+// Status tells how things stand.
+func (d *Daemon) Status(ctx context.Context) (busapi.ReaderStatus, error) {
+	st := busapi.ReaderStatus{Name: d.cfg.Name, Address: d.listener.Address().String(), Card: d.card()}
+	if until := d.pairing.Until(); !until.IsZero() {
+		st.PairingOpen, st.PairingUntil = true, until.Unix()
+	}
+	var err error
+	if st.Devices, err = d.Devices(ctx); err != nil {
+		return st, err
+	}
+	records, err := d.store.Vaults()
+	if err != nil {
+		return st, err
+	}
+	st.Vaults = int64(len(records))
+	for _, r := range records {
+		list, err := d.snapshots(r.ID)
+		if err != nil {
+			return st, err
+		}
+		if len(list) > 0 {
+			st.Stored += list[0].Bytes
+		}
+	}
+	return st, nil
+}
+
+// card is the state of the card for people.
+func (d *Daemon) card() busapi.CardInfo {
+	s, f := d.mirror.look()
+	info := busapi.CardInfo{
+		State: s.Status.String(), Profile: f.profile, Identity: f.identity, Capacity: f.capacity, Used: f.used,
+		Generation: s.Generation, Detail: s.Detail,
+	}
+	if f.blank && s.Status == session.CardOK {
+		info.State, info.Detail = "blank", ""
+	}
+	return info
+}
+
+// CardStatus tells what is known of the card.
+func (d *Daemon) CardStatus(context.Context) (busapi.CardInfo, error) { return d.card(), nil }
+
+// CardInit prepares a card. One that is prepared already loses what it holds,
+// so that takes force. Objects that are not ours are never touched.
+func (d *Daemon) CardInit(ctx context.Context, force bool) (busapi.CardInfo, error) {
+	err := d.mirror.visit(ctx, func(ctx context.Context, m card.Medium) error {
+		layout, err := m.Layout(ctx)
+		if err != nil && !errors.Is(err, card.ErrNoCard) {
+			return err
+		}
+		if layout.Formatted && !force {
+			return errFormatted
+		}
+		return m.Format(ctx, 0)
+	})
+	if errors.Is(err, errFormatted) {
+		return d.card(), fmt.Errorf("%w: %w", busapi.ErrInvalidArguments, err)
+	}
+	if err != nil {
+		return d.card(), fmt.Errorf("%w: cannot prepare it: %w", busapi.ErrCard, err)
+	}
+	d.mirror.sync(ctx, vault.VaultID{})
+	return d.card(), nil
+}
+
+var errFormatted = errors.New("the card is prepared already, and would lose what it holds")
+
+// CardVerify reads the whole card back.
+func (d *Daemon) CardVerify(ctx context.Context) (busapi.CardReport, error) {
+	var report busapi.CardReport
+	err := d.mirror.visit(ctx, func(ctx context.Context, m card.Medium) error {
+		object, err := card.NewStore(m).Load(ctx)
+		if err != nil {
+			return err
+		}
+		p, err := vault.UnmarshalPortable(object.Data)
+		if err != nil {
+			return err
+		}
+		report.Whole, report.Blobs, report.Bytes = true, int64(len(p.Blobs)), int64(len(object.Data))
+		return nil
+	})
+	report.Card = d.card()
+	if err != nil {
+		return report, fmt.Errorf("%w: cannot read it back: %w", busapi.ErrCard, err)
+	}
+	return report, nil
+}

@@ -1,0 +1,208 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/card"
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// mirror keeps the critical part of one vault on the smart card. The store has
+// the same bytes: the card is what the owner carries. A card belongs to the
+// vault that was first written to it, and is never overwritten with another.
+type mirror struct {
+	store   vault.Store
+	reader  card.Reader // nil: no card reader is configured
+	log     *slog.Logger
+	changed func(session.CardState)
+
+	turn chan struct{} // a token while the card is in use
+	wake chan struct{} // the card may have to be written
+
+	mu    sync.Mutex
+	state session.CardState
+	on    vault.VaultID // what the card holds, or is to hold; zero: not known
+	facts cardFacts
+}
+
+// cardFacts is what a status says of the card in the reader.
+type cardFacts struct {
+	profile, identity string
+	capacity, used    int64
+	blank             bool
+}
+
+// cardTime bounds one visit to the card. Real cards write 4 to 10 kB a second.
+const cardTime = 2 * time.Minute
+
+func newMirror(store vault.Store, log *slog.Logger, changed func(session.CardState)) *mirror {
+	return &mirror{
+		store: store, log: log, changed: changed, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		state: session.CardState{Status: session.CardNone},
+	}
+}
+
+// run watches the card reader and brings a card that was inserted up to date.
+func (m *mirror) run(ctx context.Context) error {
+	if m.reader == nil {
+		<-ctx.Done()
+		return nil
+	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() {
+		if err := m.reader.Run(ctx); err != nil {
+			m.log.Error("cannot watch the card reader", "error", err)
+		}
+	})
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.wake:
+			m.sync(ctx, vault.VaultID{})
+		}
+	}
+}
+
+// notice takes note of an event at the card reader.
+func (m *mirror) notice(e card.Event) {
+	m.log.Info("card event", "kind", e.Kind, "reader", e.Reader, "error", e.Err)
+	switch e.Kind {
+	case card.EventInserted:
+		select {
+		case m.wake <- struct{}{}:
+		default:
+		}
+	case card.EventRemoved:
+		m.set(session.CardState{Status: session.CardNone}, vault.VaultID{}, cardFacts{})
+	case card.EventUnavailable:
+		m.set(session.CardState{Status: session.CardNone, Detail: text(e.Err)}, vault.VaultID{}, cardFacts{})
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func (m *mirror) set(s session.CardState, on vault.VaultID, f cardFacts) {
+	m.mu.Lock()
+	same := m.state == s
+	m.state, m.on, m.facts = s, on, f
+	m.mu.Unlock()
+	if !same {
+		m.changed(s)
+	}
+}
+
+// stateFor is the card's state as the owner of a vault sees it.
+func (m *mirror) stateFor(id vault.VaultID) session.CardState {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.state
+	if good := s.Status == session.CardOK || s.Status == session.CardStale || s.Status == session.CardFull; good && !m.on.IsZero() && m.on != id {
+		return session.CardState{Status: session.CardOtherVault, Detail: "the card holds the data of another device"}
+	}
+	return s
+}
+
+// holds tells whether the card has the newest critical part of the vault.
+func (m *mirror) holds(id vault.VaultID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.Status == session.CardOK && m.on == id
+}
+
+func (m *mirror) look() (session.CardState, cardFacts) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state, m.facts
+}
+
+// update writes a vault's newest snapshot to the card, if the card is that
+// vault's or nobody's. The data are safe in the store already: a card that is
+// slow, missing or full does not fail the commit. The writing goes on when the
+// device has gone.
+func (m *mirror) update(ctx context.Context, id vault.VaultID) session.CardState {
+	if m.reader == nil {
+		return session.CardState{Status: session.CardNone}
+	}
+	m.sync(context.WithoutCancel(ctx), id)
+	return m.stateFor(id)
+}
+
+// sync compares the card with the store and writes what is newer. For a blank
+// card the vault that asks decides whose it will be.
+func (m *mirror) sync(ctx context.Context, asking vault.VaultID) {
+	state, on, facts := session.CardState{Status: session.CardNone}, vault.VaultID{}, cardFacts{}
+	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
+		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium)}
+		err := v.sync(ctx, asking)
+		state, on, facts = v.state, v.on, v.facts
+		return err
+	})
+	if err != nil {
+		state = m.failed(err)
+	}
+	m.set(state, on, facts)
+}
+
+// visit has the card for itself.
+func (m *mirror) visit(ctx context.Context, do func(context.Context, card.Medium) error) error {
+	if m.reader == nil {
+		return card.ErrNoReader
+	}
+	ctx, cancel := context.WithTimeout(ctx, cardTime)
+	defer cancel()
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", card.ErrBusy, ctx.Err())
+	}
+	defer func() { <-m.turn }()
+	return m.reader.WithCard(ctx, do)
+}
+
+// failed turns an error of the card into the state that it leaves behind.
+func (m *mirror) failed(err error) session.CardState {
+	var full *card.FullError
+	switch {
+	case errors.Is(err, card.ErrNoCard), errors.Is(err, card.ErrRemoved), errors.Is(err, card.ErrNoReader), errors.Is(err, card.ErrNoService):
+		return session.CardState{Status: session.CardNone, Detail: err.Error()}
+	case errors.As(err, &full):
+		return session.CardState{
+			Status: session.CardFull, Need: uint64(max(full.Need, 0)), Have: uint64(max(full.Have, 0)), Detail: err.Error(),
+		}
+	}
+	m.log.Error("card failed", "error", err)
+	return session.CardState{Status: session.CardError, Detail: err.Error()}
+}
+
+// read returns what the card holds of a vault, from the card itself.
+func (m *mirror) read(ctx context.Context, id vault.VaultID) (vault.Portable, error) {
+	var p vault.Portable
+	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
+		object, err := card.NewStore(medium).Load(ctx)
+		if err != nil {
+			return err
+		}
+		p, err = vault.UnmarshalPortable(object.Data)
+		return err
+	})
+	if err == nil && p.Record.ID != id {
+		err = errors.New("it holds another vault")
+	}
+	if err != nil {
+		return p, fmt.Errorf("%w: %w", session.ErrCard, err)
+	}
+	return p, nil
+}
