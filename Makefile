@@ -1,0 +1,71 @@
+# See docs/development.md. Each target that does more than copy files is a
+# script of the same name, which says in its head what it does.
+
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+BINDIR     ?= $(PREFIX)/bin
+DATADIR    ?= $(PREFIX)/share
+DOCDIR     ?= $(DATADIR)/doc/reprovision
+SYSTEMDDIR ?= $(PREFIX)/lib
+
+# The bus and polkit read their policies below /usr/share and /etc only.
+ifeq ($(PREFIX),/usr)
+DBUSPOLICYDIR ?= /usr/share/dbus-1/system.d
+else
+DBUSPOLICYDIR ?= $(SYSCONFDIR)/dbus-1/system.d
+endif
+POLKITDIR ?= /usr/share/polkit-1
+
+FUZZTIME ?= 10s
+export FUZZTIME
+
+.DEFAULT_GOAL := build
+.PHONY: demo test build install lint fuzz clean
+
+demo:
+	@scripts/demo
+
+test:
+	@scripts/test
+
+build:
+	@scripts/build
+
+lint:
+	@scripts/lint
+
+fuzz:
+	@scripts/fuzz
+
+# Files that an administrator may have changed are never overwritten.
+install: build
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples
+	install -m 0755 bin/reprovisiond bin/scrd bin/scrctl $(DESTDIR)$(BINDIR)
+	install -m 0644 LICENSE $(wildcard README.md docs/*.md) $(DESTDIR)$(DOCDIR)
+	install -m 0644 docs/examples/*.toml $(DESTDIR)$(DOCDIR)/examples
+	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/reprovision
+	for f in reprovisiond scrd; do \
+		to=$(DESTDIR)$(SYSCONFDIR)/reprovision/$$f.toml; \
+		[ -e "$$to" ] || install -m 0644 docs/examples/$$f.toml "$$to" || exit 1; \
+	done
+	install -d $(DESTDIR)$(SYSTEMDDIR)/systemd/system $(DESTDIR)$(SYSTEMDDIR)/sysusers.d $(DESTDIR)$(SYSTEMDDIR)/tmpfiles.d
+	for f in reprovisiond scrd; do \
+		sed 's,/usr/bin/,$(BINDIR)/,' systemd/$$f.service >bin/$$f.service && \
+		install -m 0644 bin/$$f.service $(DESTDIR)$(SYSTEMDDIR)/systemd/system || exit 1; \
+	done
+	install -m 0644 systemd/reprovision.sysusers $(DESTDIR)$(SYSTEMDDIR)/sysusers.d/reprovision.conf
+	install -m 0644 systemd/reprovision.tmpfiles $(DESTDIR)$(SYSTEMDDIR)/tmpfiles.d/reprovision.conf
+	install -d $(DESTDIR)$(DBUSPOLICYDIR) $(DESTDIR)$(DATADIR)/dbus-1/system-services $(DESTDIR)$(DATADIR)/dbus-1/interfaces
+	install -m 0644 dbus/org.reprovision.*.conf $(DESTDIR)$(DBUSPOLICYDIR)
+	install -m 0644 dbus/org.reprovision.*.service $(DESTDIR)$(DATADIR)/dbus-1/system-services
+	install -m 0644 dbus/org.reprovision.*.xml $(DESTDIR)$(DATADIR)/dbus-1/interfaces
+	install -d $(DESTDIR)$(POLKITDIR)/actions $(DESTDIR)$(POLKITDIR)/rules.d
+	install -m 0644 dbus/org.reprovision.policy $(DESTDIR)$(POLKITDIR)/actions
+	install -m 0644 systemd/org.reprovision.scrd.rules $(DESTDIR)$(POLKITDIR)/rules.d
+	install -d $(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions $(DESTDIR)$(DATADIR)/fish/vendor_completions.d
+	bin/scrctl completion bash >$(DESTDIR)$(DATADIR)/bash-completion/completions/scrctl
+	bin/scrctl completion zsh >$(DESTDIR)$(DATADIR)/zsh/site-functions/_scrctl
+	bin/scrctl completion fish >$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/scrctl.fish
+
+clean:
+	rm -rf bin .cache
