@@ -1,0 +1,272 @@
+// Package cmd_test drives the three programs as their users do: real processes
+// on a private bus, through the sandbox. The stories are in testdata/script.
+package cmd_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.etcd.io/bbolt"
+)
+
+// repo is the top of the checkout, as seen from this package.
+const repo = ".."
+
+// buildTime bounds the building of the programs with the race detector.
+const buildTime = 10 * time.Minute
+
+func TestStoriesWithTheFileCard(t *testing.T) { tell(t, "file") }
+
+func TestStoriesWithPCSC(t *testing.T) {
+	if _, err := os.Stat("/usr/sbin/pcscd"); err != nil && os.Getenv("REPROVISION_REQUIRE_PCSC") == "" {
+		t.Skip("pcscd is not installed")
+	}
+	tell(t, "pcsc")
+}
+
+// tell runs every story with one kind of card.
+func tell(t *testing.T, card string) {
+	if testing.Short() {
+		t.Skip("starts daemons")
+	}
+	bin := programs(t)
+	top, err := filepath.Abs(repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join(repo, "testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("REPROVISION_BIN", bin)
+			env.Setenv("PATH", bin+":"+filepath.Join(top, "testdata", "bin")+":"+os.Getenv("PATH"))
+			env.Setenv("SANDBOX", filepath.Join(top, "scripts", "sandbox"))
+			env.Setenv("CARD", card)
+			env.Setenv("S", filepath.Join(env.WorkDir, "s"))
+			env.Setenv("PHONE", filepath.Join(env.WorkDir, "s", "phone"))
+			env.Setenv("GORACE", "halt_on_error=1")
+			env.Defer(func() { down(t, env.Getenv("SANDBOX"), env.WorkDir) })
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			switch cond {
+			case "file", "pcsc":
+				return cond == card, nil
+			case "root":
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"up": up, "field": field, "eventually": eventually, "picture": picture, "fill": fill, "code": code, "tamper": tamper,
+		},
+	})
+}
+
+// programs builds what the stories need, once for all of them.
+func programs(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	ctx, cancel := context.WithTimeout(context.Background(), buildTime)
+	defer cancel()
+	for _, args := range [][]string{
+		{"build", "-race", "-o", bin, "./cmd/reprovisiond", "./cmd/scrd", "./cmd/scrctl"},
+		{"build", "-o", bin, "./scripts/linkgate", "./scripts/virtualcard"},
+	} {
+		cmd := exec.CommandContext(ctx, "go", args...)
+		cmd.Dir = repo
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("cannot build the programs: %v\n%s", err, out)
+		}
+	}
+	return bin
+}
+
+// down stops every sandbox below a story's directory, and shows the logs of a
+// daemon in which the race detector found something.
+func down(t *testing.T, sandbox, work string) {
+	dirs, _ := filepath.Glob(filepath.Join(work, "*", ".sandbox"))
+	for _, d := range dirs {
+		dir := filepath.Dir(d)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		if out, err := exec.CommandContext(ctx, sandbox, "down", dir).CombinedOutput(); err != nil {
+			t.Errorf("cannot stop the sandbox: %v\n%s", err, out)
+		}
+		cancel()
+		logs, _ := filepath.Glob(filepath.Join(dir, "log", "*.log"))
+		for _, l := range logs {
+			raw, err := os.ReadFile(l)
+			if err == nil && (strings.Contains(string(raw), "DATA RACE") || strings.Contains(string(raw), "panic:")) {
+				t.Errorf("%s:\n%s", l, raw)
+			}
+		}
+	}
+}
+
+// up [DIR] [OPTION...] starts a sandbox and makes plain scrctl speak to it.
+func up(ts *testscript.TestScript, neg bool, args []string) {
+	dir := ts.Getenv("S")
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		dir, args = ts.MkAbs(args[0]), args[1:]
+	}
+	if !strings.Contains(strings.Join(args, " "), "--reader") {
+		args = append(args, "--card="+ts.Getenv("CARD"))
+	}
+	ts.Check(ts.Exec(ts.Getenv("SANDBOX"), append([]string{"up", dir}, args...)...))
+	raw, err := os.ReadFile(filepath.Join(dir, "env"))
+	ts.Check(err)
+	for line := range strings.Lines(string(raw)) {
+		name, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		if ok && name != "PATH" && !strings.HasPrefix(name, "#") {
+			ts.Setenv(name, strings.Trim(value, `'"`))
+		}
+	}
+}
+
+// field VAR NAME[.NAME...] sets VAR to a field of the JSON document that the
+// last command printed.
+func field(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: field VAR NAME")
+	}
+	var doc any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &doc))
+	for _, name := range strings.Split(args[1], ".") {
+		switch d := doc.(type) {
+		case map[string]any:
+			doc = d[name]
+		case []any:
+			var i int
+			if _, err := fmt.Sscan(name, &i); err != nil || i >= len(d) {
+				ts.Fatalf("no element %s of %d", name, len(d))
+			}
+			doc = d[i]
+		default:
+			doc = nil
+		}
+	}
+	if doc == nil {
+		ts.Fatalf("no field %s in %s", args[1], ts.ReadFile("stdout"))
+	}
+	text := fmt.Sprint(doc)
+	if f, ok := doc.(float64); ok {
+		text = fmt.Sprintf("%.0f", f)
+	}
+	ts.Setenv(args[0], text)
+}
+
+// eventually DURATION SCRIPT runs a shell script until it succeeds.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: eventually DURATION SCRIPT")
+	}
+	patience, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(patience); ts.Exec("sh", "-c", "{ "+args[1]+"\n} >/dev/null 2>&1") != nil; {
+		if time.Now().After(deadline) {
+			ts.Fatalf("not within %v: %v", patience, ts.Exec("sh", "-c", args[1]))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// picture DIR FILE writes down everything below DIR: type, mode, owner, mtime,
+// extended attributes, link targets, contents.
+func picture(ts *testscript.TestScript, neg bool, args []string) {
+	script := `cd "$1" && find . -mindepth 1 -printf '%p %y %m %U:%G %T@ %l\n' | sort &&
+		find . -type f -exec sha256sum {} + | sort -k2 &&
+		{ getfattr -R -d -m '^user\.' . 2>/dev/null | sort || true; }`
+	out, err := exec.Command("sh", "-c", script, "sh", ts.MkAbs(args[0])).Output()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), out, 0o600))
+}
+
+// fill DIR N makes N files of all kinds below DIR/phone, in all four classes.
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	phone := filepath.Join(ts.MkAbs(args[0]), "phone")
+	var n int
+	if _, err := fmt.Sscan(args[1], &n); err != nil {
+		ts.Fatalf("not a number: %s", args[1])
+	}
+	classes := []string{"service-books", "keys", "preferences", "user-data"}
+	for i := range n {
+		dir := filepath.Join(phone, classes[i%4], fmt.Sprintf("d%d", i%7))
+		ts.Check(os.MkdirAll(dir, 0o750))
+		name := filepath.Join(dir, fmt.Sprintf("file %03d", i))
+		body := fmt.Sprintf("[item]\nnumber=%d\n%s", i, strings.Repeat(fmt.Sprintf("line of %d\n", i*i), i%50))
+		ts.Check(os.WriteFile(name, []byte(body), os.FileMode(0o600+i%2*0o40)))
+		when := time.Unix(1_600_000_000+int64(i)*1000, int64(i)*1001)
+		ts.Check(os.Chtimes(name, when, when))
+	}
+	for _, c := range classes {
+		ts.Check(os.MkdirAll(filepath.Join(phone, c, "empty"), 0o711))
+		ts.Check(os.Symlink("d0", filepath.Join(phone, c, "link")))
+	}
+}
+
+// code N COMMAND... runs a command and wants this exit code and, unless it is 0,
+// no more than one line and a hint on standard error.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	var want, got int
+	if _, err := fmt.Sscan(args[0], &want); err != nil {
+		ts.Fatalf("not an exit code: %s", args[0])
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		got = -1
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d: %v", got, want, err)
+	}
+}
+
+// tamper FILE flips a bit in the middle of every large value of a bbolt file, as
+// a failing medium or a hostile reader would.
+func tamper(ts *testscript.TestScript, neg bool, args []string) {
+	db, err := bbolt.Open(ts.MkAbs(args[0]), 0o600, &bbolt.Options{Timeout: 5 * time.Second})
+	ts.Check(err)
+	touched := 0
+	ts.Check(db.Update(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return flip(b, &touched) })
+	}))
+	ts.Check(db.Close())
+	if touched == 0 {
+		ts.Fatalf("no large value in %s", args[0])
+	}
+}
+
+func flip(b *bbolt.Bucket, touched *int) error {
+	large := make(map[string][]byte)
+	err := b.ForEach(func(k, v []byte) error {
+		switch {
+		case v == nil:
+			return flip(b.Bucket(k), touched)
+		case len(v) > 600:
+			large[string(k)] = bytes.Clone(v)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for k, v := range large {
+		v[len(v)/2] ^= 1
+		*touched++
+		if err := b.Put([]byte(k), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
