@@ -40,7 +40,7 @@ func ParseName(s string) (Name, error) {
 	}
 	for i, part := range strings.Split(s, "/") {
 		if err := checkComponent(part); err != nil {
-			return "", fmt.Errorf("%w: %s: %q", ErrBadName, err, Printable(s))
+			return "", fmt.Errorf("%w: %w: %q", ErrBadName, err, Printable(s))
 		}
 		if i == 0 && !validRootName(part) {
 			return "", fmt.Errorf("%w: bad root: %q", ErrBadName, Printable(s))

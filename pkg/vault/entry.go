@@ -69,16 +69,16 @@ type Entry struct {
 	Extents []Extent
 }
 
-// alike tells whether a restore of one would be a restore of the other, from
+// same tells whether a restore of one would be a restore of the other, from
 // the same place. The time of a directory counts for nothing: it is no reason
 // for a new data set.
-func (e Entry) alike(o Entry) bool {
+func (e Entry) same(o Entry) bool {
 	return e.Class == o.Class && e.Item.Equal(o.Item) && slices.Equal(e.Extents, o.Extents)
 }
 
-// same is alike with the time of a directory: where there is a new data set, it
-// is to have that right.
-func (e Entry) same(o Entry) bool { return e.MTime == o.MTime && e.alike(o) }
+// identical is same with the time of a directory: where there is a new data
+// set, it is to have that right.
+func (e Entry) identical(o Entry) bool { return e.MTime == o.MTime && e.same(o) }
 
 // extentSum is the sum of the bytes of the entry's i-th extent.
 func (e Entry) extentSum(i int) Sum {

@@ -111,7 +111,7 @@ func (w *Writer) entries() []Entry {
 		entries = append(entries, Entry{Item: p.item, Extents: w.pack[PartOf(p.item.Class)].extents(p.refs)})
 	}
 	sortEntries(entries)
-	if b := w.cfg.Base; b != nil && w.cfg.Mode == Incremental && slices.EqualFunc(entries, b.entries, Entry.alike) {
+	if b := w.cfg.Base; b != nil && w.cfg.Mode == Incremental && slices.EqualFunc(entries, b.entries, Entry.same) {
 		return b.entries
 	}
 	return entries

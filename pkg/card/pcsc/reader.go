@@ -1,32 +1,15 @@
+//go:build cgo
+
 package pcsc
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/reprovision/reprovision/pkg/card"
 )
-
-// Defaults of Config.
-const (
-	DefaultAPDUTimeout = 15 * time.Second
-	DefaultTimeout     = 2 * time.Minute
-)
-
-// Config says which reader to use and how.
-type Config struct {
-	Match    string         // part of the reader's name; "" is any, the first that has a card
-	Profiles []card.Profile // tried in order; the first that knows the card serves it
-
-	APDUTimeout time.Duration    // for the card's answer to one command, 0 for DefaultAPDUTimeout
-	Timeout     time.Duration    // for a transaction whose context has no deadline, 0 for DefaultTimeout
-	Notify      func(card.Event) // called as card.Reader.Run says; may be nil
-	Log         *slog.Logger     // nil for none
-}
 
 // Reader is a smart card reader behind PC/SC. It implements card.Reader.
 type Reader struct {
@@ -43,18 +26,7 @@ type seen struct{ reader, identity string }
 
 // New makes a reader. It does not speak to the service.
 func New(config Config) *Reader {
-	if config.APDUTimeout == 0 {
-		config.APDUTimeout = DefaultAPDUTimeout
-	}
-	if config.Timeout == 0 {
-		config.Timeout = DefaultTimeout
-	}
-	if config.Notify == nil {
-		config.Notify = func(card.Event) {}
-	}
-	if config.Log == nil {
-		config.Log = slog.New(slog.DiscardHandler)
-	}
+	config = config.withDefaults()
 	return &Reader{config: config, turn: make(chan struct{}, 1), seen: make(chan seen, 1)}
 }
 

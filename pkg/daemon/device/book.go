@@ -132,18 +132,6 @@ func (b *book) forgottenWithout(done []userdata.Name) map[userdata.Name]bool {
 	return left
 }
 
-// drop forgets the reference: the device belongs to no reader any more, or to
-// another one.
-func (b *book) drop() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	err := b.state.drop(keyReference, keySeen, keyForgotten, keyPrepared, keyPending, keyJob, keyNewest)
-	if err == nil {
-		b.dataSet, b.seen, b.forgotten = nil, scan.Cache{}, make(map[userdata.Name]bool)
-	}
-	return err
-}
-
 // forget marks items whose loss or change the owner means, with all that lies
 // below them, and returns how many items of the reference that are.
 func (b *book) forget(names []userdata.Name) (int64, error) {

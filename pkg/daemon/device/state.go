@@ -9,6 +9,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -31,7 +32,6 @@ const (
 	keyPending   = "pending"   // an unfinished backup
 	keyJob       = "job"       // an unfinished reprovision
 	keyForgotten = "forgotten" // names whose loss or change the owner means
-	keyNewest    = "newest"    // number of the newest snapshot ever committed
 	keyScrubbed  = "scrubbed"  // when every byte was last read, seconds since the epoch
 )
 
@@ -58,7 +58,7 @@ func openState(dir string) (*state, error) {
 	}
 	file := filepath.Join(dir, "state.db")
 	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: 2 * time.Second})
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("cannot open %s: another reprovisiond is using it", file)
 	}
 	if err != nil {
