@@ -104,7 +104,7 @@ func (d *Daemon) lookOnce(ctx context.Context, l look) (sight, error) {
 	defer end()
 	seen, err := d.inspect(ctx, l)
 	if err == nil && l.deep {
-		err = errors.Join(d.state.store(keyScrubbed, d.now().Unix()), d.book.save())
+		err = errors.Join(d.state.store(keyScrubbed, d.now().Unix()), d.book.save(), d.quarantine.Expire())
 	}
 	return seen, err
 }
