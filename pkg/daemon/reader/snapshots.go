@@ -1,0 +1,143 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// mine finds a vault of the caller's.
+func (d *Daemon) mine(p session.Peer, id session.ID) (vault.Record, error) {
+	r, err := d.store.Vault(id)
+	if err != nil {
+		return r, remote(err)
+	}
+	if r.Owner != p.ID {
+		return r, fmt.Errorf("%w: the vault belongs to another device", session.ErrNotAllowed)
+	}
+	return r, nil
+}
+
+// Snapshots lists what a vault holds, the newest first.
+func (d *Daemon) Snapshots(_ context.Context, p session.Peer, q session.SnapshotQuery) ([]session.Snapshot, error) {
+	if _, err := d.mine(p, q.Vault); err != nil {
+		return nil, err
+	}
+	list, err := d.snapshots(q.Vault)
+	if err != nil {
+		return nil, remote(err)
+	}
+	var out []session.Snapshot
+	for _, r := range list {
+		if q.From != 0 && r.Seq > q.From {
+			continue
+		}
+		if q.Limit > 0 && len(out) == q.Limit {
+			break
+		}
+		out = append(out, snapshot(r))
+	}
+	return out, nil
+}
+
+// Missing tells which blobs the store does not have.
+func (d *Daemon) Missing(_ context.Context, p session.Peer, id session.ID, ids []session.ID) ([]session.ID, error) {
+	if _, err := d.mine(p, id); err != nil {
+		return nil, err
+	}
+	missing, err := d.store.Missing(id, blobIDs(ids))
+	if err != nil {
+		return nil, remote(err)
+	}
+	out := make([]session.ID, len(missing))
+	for i, m := range missing {
+		out[i] = m
+	}
+	return out, nil
+}
+
+func blobIDs(ids []session.ID) []vault.BlobID {
+	out := make([]vault.BlobID, len(ids))
+	for i, id := range ids {
+		out[i] = id
+	}
+	return out
+}
+
+// Blobs are stored in groups of about this many bytes, for every group costs a
+// sync of the disk, and not in larger ones, for a cut costs what was not stored.
+const groupBytes = 4 << 20
+
+// Put stores what arrives, a group at a time.
+func (d *Daemon) Put(_ context.Context, p session.Peer, id session.ID, blobs iter.Seq2[session.Blob, error]) (int, error) {
+	if _, err := d.mine(p, id); err != nil {
+		return 0, err
+	}
+	var group []vault.StoredBlob
+	stored, bytes := 0, 0
+	flush := func() error {
+		err := d.store.Put(id, group)
+		if err == nil {
+			stored += len(group)
+		}
+		group, bytes = nil, 0
+		return remote(err)
+	}
+	for b, err := range blobs {
+		if err != nil {
+			return stored, errors.Join(err, flush()) // what arrived whole need not come again
+		}
+		group = append(group, vault.StoredBlob{ID: b.ID, Sealed: b.Data})
+		if bytes += len(b.Data); bytes >= groupBytes || len(group) == vault.MaxPutBlobs {
+			if err := flush(); err != nil {
+				return stored, err
+			}
+		}
+	}
+	return stored, flush()
+}
+
+// Commit makes a snapshot the newest, and brings the card up to date.
+func (d *Daemon) Commit(ctx context.Context, p session.Peer, c session.Commit) (session.CardState, error) {
+	if _, err := d.mine(p, c.Vault); err != nil {
+		return session.CardState{}, err
+	}
+	err := d.store.Commit(c.Vault, vault.Commit{
+		Vault: c.Vault, Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Header: c.Header,
+		Add: blobIDs(c.Add), Drop: blobIDs(c.Drop), Critical: blobIDs(c.Critical),
+	}, d.now().UTC())
+	if err != nil {
+		return session.CardState{}, remote(err)
+	}
+	d.event("backup", map[string]any{"device": p.ID, "snapshot": vault.SnapshotID(c.Snapshot).String(), "seq": int64(c.Seq)})
+	return d.mirror.update(ctx, c.Vault), nil
+}
+
+// Get sends blobs, from the card alone if so asked.
+func (d *Daemon) Get(ctx context.Context, p session.Peer, q session.BlobQuery, send func(session.Blob) error) error {
+	if _, err := d.mine(p, q.Vault); err != nil {
+		return err
+	}
+	get := func(id vault.BlobID) ([]byte, error) { return d.store.Get(q.Vault, id) }
+	if q.FromCard {
+		on, err := d.mirror.read(ctx, q.Vault)
+		if err != nil {
+			return err
+		}
+		get = func(id vault.BlobID) ([]byte, error) { return on.Blob(ctx, id) }
+	}
+	for _, id := range blobIDs(q.IDs) {
+		data, err := get(id)
+		if err != nil {
+			return remote(err)
+		}
+		if err := send(session.Blob{ID: id, Data: data}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

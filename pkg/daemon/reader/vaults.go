@@ -1,0 +1,144 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// slotReader is the kind of key slot that opens a vault to whoever the reader is
+// paired with; a vault has it only where the owner chose no passcode.
+const slotReader = "reader"
+
+// Vaults answers step 612: the device's own vaults, and those that it might
+// take over because their owner chose no passcode.
+func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, error) {
+	records, err := d.store.Vaults()
+	if err != nil {
+		return nil, remote(err)
+	}
+	var out []session.Vault
+	for _, r := range records {
+		if r.Owner != p.ID && slot(r, slotReader) == nil {
+			continue
+		}
+		v, err := d.describe(r, p.ID)
+		if err != nil {
+			return nil, remote(err)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func (d *Daemon) describe(r vault.Record, caller string) (session.Vault, error) {
+	v := session.Vault{
+		ID: r.ID, Mine: r.Owner == caller, Created: r.Created, Label: r.Label, OnCard: d.mirror.holds(r.ID),
+	}
+	if owner, err := d.keys.Peer(r.Owner); err == nil {
+		v.Owner = owner.Name
+	}
+	for _, s := range r.Slots {
+		v.Slots = append(v.Slots, session.Slot{Kind: s.Kind})
+	}
+	list, err := d.snapshots(r.ID)
+	if err != nil || len(list) == 0 {
+		return v, err
+	}
+	head := snapshot(list[0])
+	v.Snapshots, v.Head = uint64(len(list)), &head
+	return v, nil
+}
+
+// snapshots lists a vault's snapshots. A damaged record costs that snapshot and
+// no other.
+func (d *Daemon) snapshots(id vault.VaultID) ([]vault.SnapshotRecord, error) {
+	list, err := d.store.Snapshots(id)
+	if errors.Is(err, vault.ErrDamaged) {
+		d.log.Error("some snapshots are damaged", "vault", id, "error", err)
+		err = nil
+	}
+	return list, err
+}
+
+func snapshot(r vault.SnapshotRecord) session.Snapshot {
+	return session.Snapshot{
+		ID: r.Snapshot, Parent: r.Parent, Seq: r.Seq, Committed: r.Committed, Header: r.Header, Bytes: uint64(r.Bytes),
+	}
+}
+
+func slot(r vault.Record, kind string) *vault.Slot {
+	for i := range r.Slots {
+		if r.Slots[i].Kind == kind {
+			return &r.Slots[i]
+		}
+	}
+	return nil
+}
+
+// CreateVault makes a vault of the caller's. Making the same one again changes
+// nothing, so that an answer that got lost does no harm.
+func (d *Daemon) CreateVault(_ context.Context, p session.Peer, v session.NewVault) error {
+	r := vault.Record{ID: v.ID, Owner: p.ID, Created: d.now().UTC().Truncate(time.Second), Label: v.Label}
+	for _, s := range v.Slots {
+		r.Slots = append(r.Slots, vault.Slot{Kind: s.Kind, Data: s.Data})
+	}
+	err := d.store.Create(r)
+	if errors.Is(err, vault.ErrExists) {
+		if have, verr := d.store.Vault(r.ID); verr == nil && have.Owner == p.ID {
+			return nil
+		}
+	}
+	return remote(err)
+}
+
+// ClaimVault makes a replacement device the owner of a vault (paragraph 38). The
+// owner's consent is having paired the device, and having chosen no passcode. A
+// device that is here itself has not been replaced.
+func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([]session.Slot, error) {
+	r, err := d.store.Vault(id)
+	if err != nil {
+		return nil, remote(err)
+	}
+	s := slot(r, slotReader)
+	switch {
+	case s == nil:
+		return nil, fmt.Errorf("%w: this vault opens with its passcode only", session.ErrNotAllowed)
+	case r.Owner != p.ID && d.presence.here(r.Owner):
+		return nil, fmt.Errorf("%w: the device that owns this data is in range", session.ErrNotAllowed)
+	}
+	if r.Owner != p.ID {
+		d.log.Warn("a device takes over the data of another", "from", r.Owner, "to", p.ID, "vault", r.ID)
+		d.event("pairing", map[string]any{"state": "replaced", "from": r.Owner, "to": p.ID})
+	}
+	r.Owner = p.ID
+	if err := d.store.Update(r); err != nil {
+		return nil, remote(err)
+	}
+	d.presence.tell(p.ID, session.Event{Kind: session.EventCard}) // the card may be this device's now
+	return []session.Slot{{Kind: s.Kind, Data: s.Data}}, nil
+}
+
+// vaultOf is the vault of a device that was committed to last; zero for none.
+func (d *Daemon) vaultOf(device string) vault.VaultID {
+	records, err := d.store.Vaults()
+	if err != nil {
+		return vault.VaultID{}
+	}
+	var newest time.Time
+	var found vault.VaultID
+	for _, r := range records {
+		if r.Owner != device {
+			continue
+		}
+		list, err := d.snapshots(r.ID)
+		if err == nil && len(list) > 0 && !list[0].Committed.Before(newest) {
+			newest, found = list[0].Committed, r.ID
+		}
+	}
+	return found
+}
