@@ -118,6 +118,36 @@ func TestRootEmptied(t *testing.T) {
 	p.expect(p.judge(), "preferences/a erased", "preferences/b erased", "preferences/sub erased", "preferences/sub/c erased")
 }
 
+func TestWhatOthersLeaveInAnEmptiedRootSaysNothing(t *testing.T) {
+	p := newPhone(t)
+	p.must(os.RemoveAll(p.path("preferences")))
+	p.must(os.MkdirAll(p.path("preferences/lost+found"), 0o755))
+	p.write("preferences/cache", "made anew by a program")
+	p.must(syscall.Mkfifo(p.path("preferences/fifo"), 0o600))
+	p.expect(p.judge(), "preferences/a erased", "preferences/b erased", "preferences/cache changed",
+		"preferences/lost+found changed", "preferences/sub erased", "preferences/sub/c erased")
+}
+
+func TestRenamingTheOnlyFileIsNoLoss(t *testing.T) {
+	p := newPhone(t)
+	p.must(os.RemoveAll(p.path("user-data")))
+	p.write("user-data/only", "one file")
+	now := p.look()
+	p.ref = detect.Reference{Manifest: now.Manifest, Seen: now.Cache}
+	p.must(os.Rename(p.path("user-data/only"), p.path("user-data/renamed")))
+	p.expect(p.judge(), "user-data/only changed", "user-data/renamed changed")
+}
+
+// A second store to a page that is still dirty moves no time, so that unsettled
+// observations prove nothing.
+func TestUnsettledObservationsProveNothing(t *testing.T) {
+	p := newPhone(t)
+	saved := p.ref.Manifest
+	p.write("keys/a", "contents of A in keys")
+	p.ref.Seen = p.seenAs(p.look().Cache, "keys/a", saved)
+	p.expect(p.judge(), "keys/a changed")
+}
+
 func TestRootIsNoDirectory(t *testing.T) {
 	p := newPhone(t)
 	p.must(os.RemoveAll(p.path("keys")))
@@ -155,7 +185,8 @@ func TestAnEmptyFileThatWasSavedEmptyIsIntact(t *testing.T) {
 func TestContentsDifferAndNobodyWrote(t *testing.T) {
 	p := newPhone(t)
 	saved := p.ref.Manifest
-	p.write("keys/a", "contents of A in keys") // as long as before
+	p.write("keys/a", "contents of A in keys")                                        // as long as before
+	p.scan = scan.New(p.space, func() time.Time { return time.Now().Add(time.Hour) }) // long left alone
 	p.ref.Seen = p.seenAs(p.look().Cache, "keys/a", saved)
 	p.expect(p.judge(), "keys/a corrupted")
 }

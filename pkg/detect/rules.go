@@ -18,7 +18,7 @@ type rootLoss struct {
 // rootLosses finds the roots that are gone as a whole: the directory itself,
 // or everything that lay in it.
 func rootLosses(ref Reference, now scan.Result) map[string]rootLoss {
-	had, left := perRoot(ref.Manifest), perRoot(now.Manifest)
+	had, left := survivors(ref, now)
 	losses := make(map[string]rootLoss)
 	for _, r := range now.Roots {
 		if had[r.Name] == 0 {
@@ -33,34 +33,62 @@ func rootLosses(ref Reference, now scan.Result) map[string]rootLoss {
 			losses[r.Name] = rootLoss{verdict: Unavailable, reason: "the root directory cannot be read"}
 		}
 	}
-	markEmptied(losses, had, left, now)
+	for _, r := range now.Roots {
+		// The directory stands, and nothing of what lay in it is left. The root
+		// itself is then judged like the rest.
+		if _, lost := losses[r.Name]; !lost && r.Available() && had[r.Name] > 0 && left[r.Name] == 0 {
+			losses[r.Name] = rootLoss{verdict: Erased, reason: "everything in the root directory is gone", emptied: true}
+		}
+	}
 	return losses
 }
 
-// markEmptied adds the roots whose directory stands but in which nothing is
-// left. The root directory itself is then judged like the rest.
-func markEmptied(losses map[string]rootLoss, had, left map[string]int, now scan.Result) {
-	troubled := make(map[string]bool)
+// survivors counts, by root, the items that the reference has below the root
+// directory, and those of them of which anything is left: the item itself, a
+// trouble in reading it or a directory above it, or its contents under another
+// name. What else lies there (lost+found, a cache that a program made anew)
+// says nothing.
+func survivors(ref Reference, now scan.Result) (had, left map[string]int) {
+	had, left = make(map[string]int), make(map[string]int)
+	troubled := make(map[userdata.Name]bool)
 	for _, p := range now.Problems {
-		troubled[p.Name.Root()] = true
+		troubled[p.Name] = p.Reason == scan.Unreadable || p.Reason == scan.Busy || troubled[p.Name]
 	}
-	for _, r := range now.Roots {
-		name := r.Name
-		if _, lost := losses[name]; !lost && r.Available() && had[name] > 0 && left[name] == 0 && !troubled[name] {
-			losses[name] = rootLoss{verdict: Erased, reason: "everything in the root directory is gone", emptied: true}
+	moved := newcomers(ref, now)
+	for _, it := range ref.Manifest.Items() {
+		if it.Name.IsRoot() {
+			continue
+		}
+		root := it.Name.Root()
+		had[root]++
+		_, there := now.Manifest.Find(it.Name)
+		if there || obscured(troubled, it.Name) || it.Size > 0 && moved[root+string(it.Digest[:])] {
+			left[root]++
 		}
 	}
+	return had, left
 }
 
-// perRoot counts a manifest's items by root, the root directories left out.
-func perRoot(m manifest.Manifest) map[string]int {
-	count := make(map[string]int)
-	for _, it := range m.Items() {
-		if !it.Name.IsRoot() {
-			count[it.Name.Root()]++
+// newcomers are the contents of files that the reference does not know, by root.
+func newcomers(ref Reference, now scan.Result) map[string]bool {
+	set := make(map[string]bool)
+	for _, it := range now.Manifest.Items() {
+		if _, known := ref.Manifest.Find(it.Name); !known && it.Type == manifest.File {
+			set[it.Name.Root()+string(it.Digest[:])] = true
 		}
 	}
-	return count
+	return set
+}
+
+// obscured tells whether the item, or a directory above it, could not be read.
+func obscured(troubled map[userdata.Name]bool, n userdata.Name) bool {
+	for !troubled[n] {
+		if n.IsRoot() {
+			return false
+		}
+		n = n.Parent()
+	}
+	return true
 }
 
 // judgeMissing judges an item of which nothing is left. A service book or a
@@ -104,12 +132,14 @@ func (j *judgement) judgeContents(want, got manifest.Item) (Verdict, string) {
 }
 
 // silent tells whether lstat still says what it said when the item was intact:
-// then nobody wrote the bytes that differ.
+// then nobody wrote the bytes that differ. It is no evidence where the file had
+// not been left alone for a while before: a second store to a page that is still
+// dirty, or in the same tick of a coarse clock, moves no time.
 func (j *judgement) silent(n userdata.Name) bool {
 	was, known := j.ref.Seen.Get(n)
 	is, there := j.now.Observed(n)
 	saved, _ := j.ref.Manifest.Find(n)
-	return known && there && was.Digest == saved.Digest && was.Observation == is
+	return known && there && was.Settled && was.Digest == saved.Digest && was.Observation == is
 }
 
 func metadataVerdict(want, got manifest.Item) (Verdict, string) {
