@@ -13,6 +13,7 @@ import (
 
 	"github.com/reprovision/reprovision/pkg/backup"
 	"github.com/reprovision/reprovision/pkg/detect"
+	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/userdata"
 	"github.com/reprovision/reprovision/pkg/vault"
@@ -224,5 +225,67 @@ func TestErrorOfTheLinkIsNotTakenForABusyFile(t *testing.T) {
 	}
 	if !errors.Is(err, gone) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestRootThatTheSettingsNoLongerNameIsHeldOnTo(t *testing.T) {
+	p := newPhone(t)
+	p.backUp(false)
+	was := p.digest("notes/a")
+	keys, _ := p.space.Root("keys")
+	var err error
+	p.space, err = userdata.NewSpace([]userdata.Root{keys})
+	p.must(err)
+	p.scan = scan.New(p.space, time.Now)
+	p.write("keys/a", "edited")
+	p.backUp(false)
+	if p.digest("notes/a") != was {
+		t.Error("the notes are not what they were")
+	}
+}
+
+func TestRootThatChangesItsClassIsPackedAnew(t *testing.T) {
+	p := newPhone(t)
+	p.backUp(false)
+	keys, _ := p.space.Root("keys")
+	notes, _ := p.space.Root("notes")
+	keys.Class = userdata.Preferences
+	var err error
+	p.space, err = userdata.NewSpace([]userdata.Root{keys, notes})
+	p.must(err)
+	p.scan = scan.New(p.space, time.Now)
+	p.backUp(false)
+	if e, _ := p.base.Entry("keys/a"); e.Class != userdata.Preferences {
+		t.Errorf("class %s", e.Class)
+	}
+}
+
+func TestItemThatNoDataSetCanHoldCostsNoOther(t *testing.T) {
+	p := newPhone(t)
+	now, err := p.scan.ScanNames(context.Background(), []userdata.Name{"keys", "notes/a"}, scan.Cache{}, scan.Options{})
+	p.must(err)
+	items := append([]manifest.Item(nil), now.Manifest.Items()...)
+	items = append(items, manifest.Item{
+		Name: "notes", Class: userdata.UserData, Type: manifest.Dir, Mode: 0o700,
+	}, manifest.Item{
+		Name: "notes/bad", Class: userdata.UserData, Type: manifest.Symlink, Mode: 0o777, Target: strings.Repeat("x", 1<<17),
+	})
+	now.Manifest, err = manifest.New(items)
+	p.must(err)
+	w, err := vault.NewWriter(vault.WriterConfig{
+		Key: p.key, Vault: p.id, Mode: vault.Full, Snapshot: vault.NewSnapshotID(), Seq: 1, Now: time.Now().UTC(),
+		Put: func(context.Context, vault.Blob) error { return nil },
+	})
+	p.must(err)
+	r, err := backup.Fill(context.Background(), backup.Input{
+		Writer: w, Full: true, Scan: now, Report: detect.Judge(p.space, detect.Reference{}, now), Log: slog.New(slog.DiscardHandler),
+		Open: func(n userdata.Name) (io.ReadCloser, error) { return p.scan.Open(n) },
+	})
+	p.must(err)
+	if len(r.Skipped) != 1 || r.Skipped[0].Name != "notes/bad" {
+		t.Errorf("skipped %v", r.Skipped)
+	}
+	if _, _, err := w.Finish(context.Background()); err != nil {
+		t.Errorf("the others were not saved: %v", err)
 	}
 }

@@ -34,10 +34,9 @@ type Input struct {
 
 // Result is what went into the data set, beside what the writer returns.
 type Result struct {
-	Sent    int                    // items whose contents or metadata are new
-	Held    []detect.Finding       // damaged on the device; their last good state is kept
-	Skipped []detect.Finding       // could not be read, and were never saved
-	Stale   map[userdata.Name]bool // differ from the scan by now; the next backup looks again
+	Sent    int              // items whose contents or metadata are new
+	Held    []detect.Finding // damaged or not readable on the device; their last good state is kept
+	Skipped []detect.Finding // not readable, or not fit for a data set, and no state of them is at the reader
 }
 
 // Fill puts the items of the scan into the writer, in the order of a restore.
@@ -78,6 +77,8 @@ func Repack(base *vault.DataSet) [2]bool {
 
 type filling struct {
 	Input
+	space    map[string]bool        // the roots that were scanned
+	dirs     map[userdata.Name]bool // in the new data set
 	findings map[userdata.Name]detect.Finding
 	result   Result
 	done     int64
@@ -89,11 +90,17 @@ func (f *filling) index() {
 	for _, finding := range f.Report.Findings {
 		f.findings[finding.Name] = finding
 	}
+	f.space, f.dirs = make(map[string]bool), make(map[userdata.Name]bool)
+	for _, r := range f.Scan.Roots {
+		f.space[r.Name] = true
+	}
 	f.total = f.Scan.Manifest.Bytes()
 }
 
 // order lists every item that is there or has to be held on to: class by
-// class, each directory before what lies in it.
+// class, each directory before what lies in it. What the base has of roots that
+// the settings do not name (any more) is held on to as well: nobody has said
+// that it may go.
 func (f *filling) order() []userdata.Name {
 	type place struct {
 		name userdata.Name
@@ -108,6 +115,13 @@ func (f *filling) order() []userdata.Name {
 			all = append(all, place{finding.Name, finding.Class.Rank()})
 		}
 	}
+	if f.Base != nil {
+		for _, e := range f.Base.Entries() {
+			if !f.space[e.Name.Root()] {
+				all = append(all, place{e.Name, e.Class.Rank()})
+			}
+		}
+	}
 	slices.SortFunc(all, func(a, b place) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.name, b.name)) })
 	names := make([]userdata.Name, len(all))
 	for i, p := range all {
@@ -117,8 +131,11 @@ func (f *filling) order() []userdata.Name {
 }
 
 func (f *filling) place(ctx context.Context, n userdata.Name) error {
-	finding, judged := f.findings[n]
 	saved, known := f.saved(n)
+	if !f.space[n.Root()] {
+		return f.keep(saved)
+	}
+	finding, judged := f.findings[n]
 	if judged && (finding.Verdict.Damage() || finding.Verdict == detect.Unavailable) {
 		return f.hold(finding, saved, known)
 	}
@@ -127,14 +144,38 @@ func (f *filling) place(ctx context.Context, n userdata.Name) error {
 		return nil // deleted: it leaves the data set
 	}
 	defer f.advance(item.Size)
-	if known && !f.Full && !f.Repack[vault.PartOf(item.Class)] && saved.SameContents(item) {
+	if !item.Name.IsRoot() && !f.dirs[item.Name.Parent()] {
+		return f.giveUp(item, "its directory cannot be read", saved, known)
+	}
+	if known && f.carries(saved, item) {
 		if !saved.Item.Equal(item) {
 			f.result.Sent++
 		}
 		saved.Item = item
-		return f.Writer.Keep(saved)
+		return f.keep(saved)
 	}
 	return f.add(ctx, item, saved, known)
+}
+
+// carries tells whether the contents that the base has will do.
+func (f *filling) carries(saved vault.Entry, item manifest.Item) bool {
+	part := vault.PartOf(item.Class)
+	return !f.Full && !f.Repack[part] && vault.PartOf(saved.Class) == part && saved.SameContents(item)
+}
+
+// keep carries an entry of the base over.
+func (f *filling) keep(saved vault.Entry) error {
+	if err := f.Writer.Keep(saved); err != nil {
+		return err
+	}
+	f.placed(saved.Item)
+	return nil
+}
+
+func (f *filling) placed(it manifest.Item) {
+	if it.Type == manifest.Dir {
+		f.dirs[it.Name] = true
+	}
 }
 
 func (f *filling) saved(n userdata.Name) (vault.Entry, bool) {
@@ -145,13 +186,16 @@ func (f *filling) saved(n userdata.Name) (vault.Entry, bool) {
 }
 
 // hold keeps the last good state of an item that is damaged or cannot be read.
+// What the base has of an item whose root changed its class to one of the other
+// part cannot be kept: the parts share no pack.
 func (f *filling) hold(finding detect.Finding, saved vault.Entry, known bool) error {
-	if !known {
-		f.result.Skipped = append(f.result.Skipped, finding)
-		return nil
+	if known && vault.PartOf(saved.Class) == vault.PartOf(finding.Class) {
+		saved.Class = finding.Class
+		f.result.Held = append(f.result.Held, finding)
+		return f.keep(saved)
 	}
-	f.result.Held = append(f.result.Held, finding)
-	return f.Writer.Keep(saved)
+	f.result.Skipped = append(f.result.Skipped, finding)
+	return nil
 }
 
 func (f *filling) advance(bytes int64) {
@@ -163,7 +207,8 @@ func (f *filling) advance(bytes int64) {
 
 // add packs an item's contents. What is read must be what the scan saw: a file
 // that somebody writes to meanwhile keeps its last state until the next backup,
-// and is never saved half old and half new.
+// and is never saved half old and half new. An item that no data set can hold
+// costs no other item its backup.
 func (f *filling) add(ctx context.Context, item manifest.Item, saved vault.Entry, known bool) error {
 	_, err := f.Writer.Add(ctx, item, func() (io.ReadCloser, error) {
 		r, err := f.Open(item.Name)
@@ -173,20 +218,21 @@ func (f *filling) add(ctx context.Context, item manifest.Item, saved vault.Entry
 		return &steady{file: r, sum: sha256.New(), want: item.Digest}, nil
 	})
 	var unreadable *readError
-	if errors.As(err, &unreadable) {
-		return f.giveUp(item, saved, known)
-	}
-	if err != nil {
+	switch {
+	case errors.As(err, &unreadable):
+		return f.giveUp(item, "changed while it was being saved", saved, known)
+	case errors.Is(err, vault.ErrTooLarge), errors.Is(err, vault.ErrDataSet):
+		return f.giveUp(item, "cannot be saved: "+err.Error(), saved, known)
+	case err != nil:
 		return fmt.Errorf("cannot save %q: %w", userdata.Printable(string(item.Name)), err)
 	}
+	f.placed(item)
 	f.result.Sent++
 	return nil
 }
 
-// giveUp leaves an item for the next backup: it changed between scan and read.
-func (f *filling) giveUp(item manifest.Item, saved vault.Entry, known bool) error {
-	f.Log.Info("item is being written, left for the next backup", "item", userdata.Printable(string(item.Name)))
-	return f.hold(detect.Finding{
-		Name: item.Name, Class: item.Class, Verdict: detect.Unavailable, Reason: "changed while it was being saved",
-	}, saved, known)
+// giveUp leaves an item for a later backup, with its last state if there is one.
+func (f *filling) giveUp(item manifest.Item, why string, saved vault.Entry, known bool) error {
+	f.Log.Info("item left for a later backup", "item", userdata.Printable(string(item.Name)), "reason", why)
+	return f.hold(detect.Finding{Name: item.Name, Class: item.Class, Verdict: detect.Unavailable, Reason: why}, saved, known)
 }
