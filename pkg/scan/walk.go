@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"strings"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
@@ -95,7 +94,7 @@ func (w *walk) children(ctx context.Context, d dir) (subdirs []string, listed bo
 		}
 		_, _, names := unix.ParseDirent(w.dents[:n], -1, nil)
 		for _, name := range names {
-			if strings.HasPrefix(name, userdata.TempPrefix) {
+			if userdata.IsTemp(name) {
 				continue // a restore is at work, or was cut short: no user data
 			}
 			isDir, err := w.entry(ctx, d, name)

@@ -122,6 +122,17 @@ func Printable(s string) string {
 	return strings.Trim(fmt.Sprintf("%+q", s), `"`)
 }
 
-// TempPrefix starts the names of files that a restore has not finished. They
-// are not user data, whoever finds them.
+// TempPrefix starts the names of files that a restore has not finished.
+// tempDigits lower-case hexadecimal digits follow.
 const TempPrefix = ".reprovision-"
+
+const tempDigits = 16
+
+// IsTemp tells whether a file name, without its directory, is one that a
+// restore gives to what it has not finished: TempPrefix and exactly 16
+// lower-case hexadecimal digits. Such a file is no user data, whoever finds it.
+// A name that only starts alike is the user's own.
+func IsTemp(base string) bool {
+	digits, ok := strings.CutPrefix(base, TempPrefix)
+	return ok && len(digits) == tempDigits && strings.Trim(digits, "0123456789abcdef") == ""
+}

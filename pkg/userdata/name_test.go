@@ -60,6 +60,26 @@ func TestNameParts(t *testing.T) {
 	}
 }
 
+func TestIsTemp(t *testing.T) {
+	for name, want := range map[string]bool{
+		userdata.TempPrefix + "0123456789abcdef":       true,
+		userdata.TempPrefix + "ffffffffffffffff":       true,
+		userdata.TempPrefix + "0123456789ABCDEF":       false,
+		userdata.TempPrefix + "0123456789abcde":        false,
+		userdata.TempPrefix + "0123456789abcdef0":      false,
+		userdata.TempPrefix + "01234567g9abcdef":       false,
+		userdata.TempPrefix + "notes":                  false,
+		userdata.TempPrefix:                            false,
+		"x" + userdata.TempPrefix + "0123456789abcdef": false,
+		"0123456789abcdef":                             false,
+		"":                                             false,
+	} {
+		if got := userdata.IsTemp(name); got != want {
+			t.Errorf("IsTemp(%q) = %v", name, got)
+		}
+	}
+}
+
 func FuzzParseName(f *testing.F) {
 	for _, s := range []string{"keys/a", "../x", "keys/..", "keys/a/./b", "k/\x00"} {
 		f.Add(s)
