@@ -150,3 +150,9 @@ func (c Cache) With(other Cache, names []userdata.Name) Cache {
 	}
 	return newCache(merged)
 }
+
+// Unsettled tells whether some file had been written to too lately, when it was
+// read, for the entry to be trusted.
+func (c Cache) Unsettled() bool {
+	return slices.ContainsFunc(c.entries, func(e cacheEntry) bool { return !e.Settled })
+}

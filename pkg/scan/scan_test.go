@@ -86,6 +86,20 @@ func TestSpecialFilesAreProblems(t *testing.T) {
 	}
 }
 
+func TestOnlyARestoresOwnNamesAreNoItems(t *testing.T) {
+	s, dir := newScanner(t, later)
+	write(t, "half", dir, userdata.TempPrefix+"0123456789abcdef")
+	write(t, "mine", dir, userdata.TempPrefix+"notes")
+	write(t, "mine", dir, userdata.TempPrefix+"stuff", "x")
+	m := mustScan(t, s, scan.Cache{}, scan.Options{}).Manifest
+	for name, want := range map[string]bool{"0123456789abcdef": false, "notes": true, "stuff": true, "stuff/x": true} {
+		n := userdata.Name("keys/" + userdata.TempPrefix + name)
+		if _, found := m.Find(n); found != want {
+			t.Errorf("%s: found %v", n, found)
+		}
+	}
+}
+
 func TestNulFiles(t *testing.T) {
 	s, dir := newScanner(t, later)
 	write(t, strings.Repeat("\x00", 300_000), dir, "wiped")
