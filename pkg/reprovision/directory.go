@@ -21,17 +21,6 @@ func makeDir(root *os.Root, rel string, a Action, q *Run) error {
 	if err != nil || info != nil && info.IsDir() {
 		return err
 	}
-	if info != nil {
-		if err := unchanged(info, a); err != nil {
-			return err
-		}
-		if err := q.Take(root, rel, a.Want.Name, info); err != nil {
-			return err
-		}
-		if err := root.Remove(rel); err != nil {
-			return fmt.Errorf("cannot clear the place: %w", err)
-		}
-	}
 	return replace(root, rel, a, q, func(tmp string) error {
 		if err := root.Mkdir(tmp, 0o700); err != nil {
 			return fmt.Errorf("cannot make the directory: %w", err)

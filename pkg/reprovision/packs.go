@@ -33,7 +33,7 @@ type PackCache struct {
 	have   map[vault.BlobID]bool
 	uses   map[vault.BlobID]int
 	plain  map[vault.BlobID][]byte
-	bad    map[vault.BlobID]error // what does not open
+	bad    map[vault.BlobID]error // what does not open, or the reader cannot give
 	recent []vault.BlobID
 	done   error         // why no more packs come; nil while they may
 	signal chan struct{} // closed and replaced at each change
@@ -64,33 +64,6 @@ func NewPackCache(dir string, open Open, uses map[vault.BlobID]int) (*PackCache,
 
 func (c *PackCache) path(id vault.BlobID) string { return filepath.Join(c.dir, id.String()) }
 
-// Fill fetches of ids, in order, what the cache does not have. It returns when
-// all are there or fetching failed; waiting callers of Pack then learn why.
-func (c *PackCache) Fill(ctx context.Context, ids []vault.BlobID, fetch vault.Fetch) error {
-	var want []vault.BlobID
-	for _, id := range ids {
-		if !c.has(id) {
-			want = append(want, id)
-		}
-	}
-	var err error
-	if len(want) > 0 {
-		err = fetch(ctx, want, c.put)
-	}
-	if err == nil {
-		c.finish(ErrPackMissing)
-		return nil
-	}
-	c.finish(err)
-	return err
-}
-
-func (c *PackCache) has(id vault.BlobID) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.have[id]
-}
-
 func (c *PackCache) finish(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,10 +82,7 @@ func (c *PackCache) wake() {
 func (c *PackCache) put(id vault.BlobID, sealed []byte) error {
 	plain, err := c.open(id, sealed)
 	if err != nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.bad[id] = err
-		c.wake()
+		c.spoil(id, err)
 		return nil
 	}
 	if err := renameio.WriteFile(c.path(id), sealed, 0o600); err != nil {

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/reprovision/reprovision/pkg/scan"
 )
 
@@ -62,20 +60,23 @@ func occupant(root *os.Root, rel string) (fs.FileInfo, error) {
 // unchanged makes sure that what lies there is still what was judged. It is
 // asked only where something lies.
 func unchanged(info fs.FileInfo, a Action) error {
-	if a.Absent || a.Known && !sameObservation(a.Before, info) {
+	if a.Absent || a.Known && a.Before != observe(info) {
 		return ErrChangedSince
 	}
 	return nil
 }
 
-func sameObservation(was scan.Observation, info fs.FileInfo) bool {
+// observe is what a scan would have noted of a file; zero, which no file is,
+// where the system does not say.
+func observe(info fs.FileInfo) scan.Observation {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return false
+		return scan.Observation{}
 	}
-	return was.Dev == uint64(st.Dev) && was.Ino == st.Ino && was.Size == st.Size && //nolint:unconvert // Dev is 32 bits wide on some machines
-		was.MTime == unix.TimespecToNsec(unix.Timespec(st.Mtim)) &&
-		was.CTime == unix.TimespecToNsec(unix.Timespec(st.Ctim))
+	return scan.Observation{
+		Dev: uint64(st.Dev), Ino: st.Ino, Size: st.Size, //nolint:unconvert // Dev is 32 bits wide on some machines
+		MTime: st.Mtim.Nano(), CTime: st.Ctim.Nano(), Mode: st.Mode,
+	}
 }
 
 // syncDir makes the entries of a directory durable.

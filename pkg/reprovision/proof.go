@@ -15,7 +15,7 @@ import (
 // deepest first, now that everything is in them.
 func (j *job) finishDirs(actions []Action) error {
 	for _, a := range slices.Backward(actions) {
-		if a.Want.Type != manifest.Dir || j.failed[a.Want.Name] {
+		if a.Want.Type != manifest.Dir || !j.written[a.Want.Name] {
 			continue
 		}
 		root, err := j.root(a.Want.Name.Root())
@@ -69,32 +69,51 @@ func (j *job) children(dirs map[userdata.Name]bool) map[userdata.Name]map[string
 	return held
 }
 
-// prove reads every restored item back from the medium and compares it with
-// what was saved. It is the end of every restore (paragraph 37: the same
-// functionality that existed at the time of the last backup).
-func (j *job) prove(ctx context.Context) error {
+// prove reads every item that was written back from the medium and compares it
+// with what was saved. It is the end of every restore (paragraph 37: the same
+// functionality that existed at the time of the last backup). refuse is told
+// what does not compare.
+func (j *job) prove(ctx context.Context, refuse func(Action, error)) error {
+	var actions []Action
 	var names []userdata.Name
 	for _, a := range j.plan.Actions {
-		if !j.failed[a.Want.Name] {
-			names = append(names, a.Want.Name)
+		if n := a.Want.Name; j.written[n] && !j.failed[n] {
+			actions, names = append(actions, a), append(names, n)
 		}
+	}
+	if len(names) == 0 {
+		return nil
 	}
 	found, err := j.Reread(ctx, names)
 	if err != nil {
 		return fmt.Errorf("cannot read back what was restored: %w", err)
 	}
-	for _, a := range j.plan.Actions {
-		if j.failed[a.Want.Name] {
-			continue
-		}
+	for _, a := range actions {
 		if err := compare(a.Want, found); err != nil {
-			j.fail(a, err)
+			refuse(a, err)
 			continue
 		}
 		j.result.Verified++
 		j.result.Done = append(j.result.Done, a.Want.Name)
 	}
 	return nil
+}
+
+// proveSoFar proves what an interrupted restore has written: no later attempt
+// plans it again. Directories that still wait for what lies in them get their
+// own metadata in the end, so they are not held against anything yet.
+func (j *job) proveSoFar(ctx context.Context) {
+	if ctx.Err() != nil {
+		return // the daemon stops
+	}
+	err := j.prove(ctx, func(a Action, err error) {
+		if a.Want.Type != manifest.Dir {
+			j.fail(a, err)
+		}
+	})
+	if err != nil {
+		j.Log.Warn("what was restored before the interruption is not proved", "error", err)
+	}
 }
 
 // ErrNotIdentical means that an item was written and does not read back as it

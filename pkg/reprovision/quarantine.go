@@ -1,14 +1,12 @@
 package reprovision
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +37,7 @@ type Run struct {
 
 	mu    sync.Mutex
 	taken int64
+	room  *room // nil until the first item needs some
 }
 
 // Begin opens a run, or goes on with the one of that name.
@@ -64,29 +63,32 @@ func (r *Run) Taken() int64 {
 
 // Take copies the file or symlink at rel, with mode and modification time.
 // Nothing needs to be kept of an empty file. What cannot be read is kept as far
-// as it can be.
+// as it can be. What the run keeps already under that name stays beside it:
+// the further ones are called name.~1~, name.~2~ and so on.
 func (r *Run) Take(root *os.Root, rel string, n userdata.Name, info fs.FileInfo) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if info.Mode().IsRegular() && info.Size() == 0 {
 		return nil
 	}
-	if err := r.q.makeRoom(info.Size(), r.name); err != nil {
+	if err := r.makeRoom(info.Size()); err != nil {
 		return err
 	}
 	to := filepath.Join(r.Dir(), filepath.FromSlash(string(n)))
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return fmt.Errorf("cannot make the quarantine: %w", err)
 	}
-	if err := r.copy(root, rel, to, info); err != nil {
+	if err := copyAside(root, rel, to, info); err != nil {
 		return fmt.Errorf("cannot keep what is there in the quarantine: %w", err)
 	}
+	r.room.own += info.Size()
 	r.taken++
 	return nil
 }
 
-func (r *Run) copy(root *os.Root, rel, to string, info fs.FileInfo) error {
-	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func copyAside(root *os.Root, rel, to string, info fs.FileInfo) error {
+	to, err := vacant(to)
+	if err != nil {
 		return err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
@@ -100,6 +102,20 @@ func (r *Run) copy(root *os.Root, rel, to string, info fs.FileInfo) error {
 		return nil // a socket or pipe holds nothing
 	}
 	return copyFile(root, rel, to, info)
+}
+
+// vacant finds a path that nothing has, beginning with to itself.
+func vacant(to string) (string, error) {
+	for i, at := 1, to; ; i++ {
+		_, err := os.Lstat(at)
+		if errors.Is(err, fs.ErrNotExist) {
+			return at, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		at = fmt.Sprintf("%s.~%d~", to, i)
+	}
 }
 
 func copyFile(root *os.Root, rel, to string, info fs.FileInfo) error {
@@ -141,101 +157,4 @@ func salvage(out *os.File, from *os.File, size int64) error {
 		}
 	}
 	return out.Truncate(size)
-}
-
-// makeRoom drops runs that are past their time, and older runs than the
-// current one while there is no room for need bytes.
-func (q Quarantine) makeRoom(need int64, current string) error {
-	if need > q.Max {
-		return fmt.Errorf("%w: %d bytes needed, %d allowed", ErrQuarantineFull, need, q.Max)
-	}
-	runs, err := q.runs()
-	if err != nil {
-		return err
-	}
-	var used int64
-	for _, r := range runs {
-		used += r.bytes
-	}
-	for _, r := range runs {
-		if used+need <= q.Max {
-			return nil
-		}
-		if r.name == current {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(q.Dir, r.name)); err != nil {
-			return fmt.Errorf("cannot drop an old quarantine: %w", err)
-		}
-		used -= r.bytes
-	}
-	if used+need > q.Max {
-		return fmt.Errorf("%w: %d bytes needed, %d of %d in use", ErrQuarantineFull, need, used, q.Max)
-	}
-	return nil
-}
-
-// Expire drops the runs that are past their time.
-func (q Quarantine) Expire() error {
-	if q.Keep == 0 {
-		return nil
-	}
-	runs, err := q.runs()
-	if err != nil {
-		return err
-	}
-	for _, r := range runs {
-		if q.Now().Sub(r.when) > q.Keep {
-			if err := os.RemoveAll(filepath.Join(q.Dir, r.name)); err != nil {
-				return fmt.Errorf("cannot drop an old quarantine: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-type oldRun struct {
-	name  string
-	when  time.Time
-	bytes int64
-}
-
-// runs lists the runs, oldest first.
-func (q Quarantine) runs() ([]oldRun, error) {
-	entries, err := os.ReadDir(q.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot list the quarantine: %w", err)
-	}
-	var runs []oldRun
-	for _, e := range entries {
-		when, err := time.Parse(stampLayout, e.Name())
-		if err != nil {
-			continue // not ours
-		}
-		bytes, err := treeBytes(filepath.Join(q.Dir, e.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("cannot measure the quarantine: %w", err)
-		}
-		runs = append(runs, oldRun{e.Name(), when, bytes})
-	}
-	slices.SortFunc(runs, func(a, b oldRun) int { return cmp.Compare(a.name, b.name) })
-	return runs, nil
-}
-
-func treeBytes(dir string) (int64, error) {
-	var sum int64
-	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		info, err := e.Info()
-		if err == nil {
-			sum += info.Size()
-		}
-		return err
-	})
-	return sum, err
 }

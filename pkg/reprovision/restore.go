@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
-	"path"
 	"slices"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/reprovision/reprovision/pkg/detect"
 	"github.com/reprovision/reprovision/pkg/manifest"
@@ -20,13 +16,27 @@ import (
 	"github.com/reprovision/reprovision/pkg/vault"
 )
 
-// Result is what a restore did.
+// Result is what one attempt at a restore did. Where a link goes, a reprovision
+// takes several attempts, each with a plan of its own: an item that an earlier
+// one has written is in no later plan. The names say what became of the whole:
+//   - Done lists the items that this attempt wrote and read back identical. An
+//     interrupted attempt too proves what it has written, unless its context has
+//     ended; a directory that is not finished yet is left out, silently.
+//   - Failed lists the items that this attempt gave up, each once. A later
+//     attempt may try them again.
+//   - An item of the plan that is in neither was not reached, or not proved.
+//
+// No name is in both. So the outcome of several attempts is, for each name, what
+// the last attempt says that lists it. The counts are those of this attempt:
+// Restored and Quarantined may be added up, except that an item which was
+// written twice counts twice; Verified is always len(Done), and of the whole the
+// number of names that end up done.
 type Result struct {
-	Planned     int
-	Restored    int // written
-	Verified    int // read back and found identical
-	Quarantined int
-	Failed      []detect.Finding // Reason says why; the verdict is the one before
+	Planned     int              // items in this attempt's plan
+	Restored    int              // written
+	Verified    int              // read back and found identical
+	Quarantined int              // kept in the quarantine before something took their place
+	Failed      []detect.Finding // given up; Reason says why; the verdict is Unavailable
 	Hooks       []string         // that failed, and why
 	Done        []userdata.Name  // verified
 }
@@ -40,9 +50,19 @@ type Restorer struct {
 	Open     Open
 	Fetch    vault.Fetch // wraps ErrInterrupted where a later attempt may succeed
 	CacheDir string      // for packs; outlives an interruption
-	Run      *Run
+	Run      *Run        // keeps what is replaced
 	// Hook makes the system take up a class; nil for none.
 	Hook func(ctx context.Context, c userdata.Class) error
+	// Due lists classes whose hook an interrupted run still owes. It is run even
+	// if this run writes nothing of them, in the order of the classes.
+	Due []userdata.Class
+	// Owe notes durably whether the hook of a class is owed: with true before the
+	// first item of the class is written, with false once its hook ran (whether
+	// it failed or not) or turned out not to be needed. What was noted with true
+	// and not with false belongs into Due the next time. An error of it stops
+	// nothing and is reported in Result.Hooks. May be nil; it is not called where
+	// Hook is nil.
+	Owe func(c userdata.Class, owed bool) error
 	// Reread reads items anew from the medium, every byte.
 	Reread func(ctx context.Context, names []userdata.Name) (manifest.Manifest, error)
 	// Progress is told how many bytes of contents are in place. May be nil.
@@ -50,29 +70,31 @@ type Restorer struct {
 	Log      *slog.Logger
 }
 
-// Restore carries out the plan. The error says that it was interrupted, and
-// the result how far it got; items that cannot be restored are in the result
-// and stop nothing else.
+// Restore carries out the plan, which may be empty: then it runs the hooks that
+// are due. The error says that it was interrupted, and the result how far it
+// got; items that cannot be restored are in the result and stop nothing else.
 func (r *Restorer) Restore(ctx context.Context, plan Plan) (Result, error) {
 	j := &job{Restorer: r, plan: plan, roots: make(map[string]*os.Root), closed: make(map[string]error),
-		failed: make(map[userdata.Name]bool)}
+		written: make(map[userdata.Name]bool), failed: make(map[userdata.Name]bool)}
+	kept := r.Run.Taken()
 	j.result.Planned = len(plan.Actions)
 	j.total = plan.Bytes()
 	defer j.closeRoots()
 	err := j.run(ctx)
-	j.result.Quarantined = int(r.Run.Taken())
+	j.result.Quarantined = int(r.Run.Taken() - kept)
 	return j.result, err
 }
 
 // job is the state of one restore.
 type job struct {
 	*Restorer
-	plan   Plan
-	cache  *PackCache
-	roots  map[string]*os.Root
-	closed map[string]error // roots that cannot be written to
-	failed map[userdata.Name]bool
-	result Result
+	plan    Plan
+	cache   *PackCache
+	roots   map[string]*os.Root
+	closed  map[string]error // roots that cannot be written to
+	written map[userdata.Name]bool
+	failed  map[userdata.Name]bool
+	result  Result
 
 	done, total int64
 }
@@ -91,9 +113,10 @@ func (j *job) run(parent context.Context) error {
 	cancel()
 	filling.Wait()
 	if err != nil {
+		j.proveSoFar(parent)
 		return err
 	}
-	if err := j.prove(parent); err != nil {
+	if err := j.prove(parent, j.fail); err != nil {
 		return err
 	}
 	return cache.Discard()
@@ -114,16 +137,17 @@ func (j *job) uses() map[vault.BlobID]int {
 func (j *job) writeAll(ctx context.Context) error {
 	for _, c := range userdata.Classes() {
 		actions := slices.DeleteFunc(slices.Clone(j.plan.Actions), func(a Action) bool { return a.Want.Class != c })
-		if len(actions) == 0 {
+		if len(actions) == 0 && !slices.Contains(j.Due, c) {
 			continue
 		}
 		before := j.result.Restored
+		if len(actions) > 0 {
+			j.owe(c, true)
+		}
 		if err := j.writeClass(ctx, actions); err != nil {
 			return err
 		}
-		if j.result.Restored > before {
-			j.runHook(ctx, c)
-		}
+		j.takeUp(ctx, c, j.result.Restored > before)
 	}
 	return ctx.Err()
 }
@@ -149,6 +173,7 @@ func (j *job) write(ctx context.Context, a Action) error {
 	}
 	if err == nil {
 		j.result.Restored++
+		j.written[a.Want.Name] = true
 		j.advance(a.Want.Size)
 		return j.cache.Release(j.DataSet.Packs(a.Want.Name))
 	}
@@ -190,104 +215,5 @@ func (j *job) contents(n userdata.Name) contents {
 			return fmt.Errorf("cannot find %q in the data set", userdata.Printable(string(n)))
 		}
 		return entry.Content(ctx, j.cache, w)
-	}
-}
-
-// root opens a root, making it if it is gone. A root that cannot be written to
-// says so once, for all its items, before anything is touched.
-func (j *job) root(name string) (*os.Root, error) {
-	if r, ok := j.roots[name]; ok {
-		return r, nil
-	}
-	if err, known := j.closed[name]; known {
-		return nil, err
-	}
-	r, err := j.openRoot(name)
-	if err != nil {
-		j.closed[name] = err
-		return nil, err
-	}
-	j.roots[name] = r
-	return r, nil
-}
-
-func (j *job) openRoot(name string) (*os.Root, error) {
-	where, ok := j.Space.Root(name)
-	if !ok {
-		return nil, fmt.Errorf("no root is called %q on this device", name)
-	}
-	made, err := makeRoot(where.Path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make the root %q: %w", name, err)
-	}
-	r, err := os.OpenRoot(where.Path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the root %q: %w", name, err)
-	}
-	if want, saved := j.DataSet.Entry(userdata.Name(name)); made && saved {
-		if err := dirMetadata(r, ".", want.Item); err != nil {
-			return nil, errors.Join(fmt.Errorf("cannot restore the root %q: %w", name, err), r.Close())
-		}
-	}
-	if err := errors.Join(probe(r), j.clean(r, name)); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot write to the root %q (%s): %w", name, where.Path, err), r.Close())
-	}
-	return r, nil
-}
-
-// makeRoot makes the directory of a root that is gone, and tells whether it did.
-func makeRoot(dir string) (made bool, err error) {
-	if _, err := os.Stat(dir); err == nil {
-		return false, nil
-	}
-	return true, os.MkdirAll(dir, 0o700)
-}
-
-// probe makes sure that files can be made in the root, without making one: that
-// would move the directory's modification time.
-func probe(r *os.Root) error {
-	d, err := r.Open(".")
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := unix.Faccessat(int(d.Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		return &os.SyscallError{Syscall: "access", Err: err}
-	}
-	return nil
-}
-
-// clean removes the unfinished files of an earlier run from every directory
-// that this one writes to.
-func (j *job) clean(r *os.Root, name string) error {
-	seen := make(map[string]bool)
-	for _, a := range j.plan.Actions {
-		dir := path.Dir(a.Want.Name.Rel())
-		if a.Want.Name.Root() != name || seen[dir] {
-			continue
-		}
-		seen[dir] = true
-		if err := removeLeftovers(r, dir); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (j *job) closeRoots() {
-	for _, r := range j.roots {
-		if err := r.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
-			j.Log.Warn("cannot close a root", "error", err)
-		}
-	}
-}
-
-func (j *job) runHook(ctx context.Context, c userdata.Class) {
-	if j.Hook == nil {
-		return
-	}
-	if err := j.Hook(ctx, c); err != nil {
-		j.Log.Warn("hook failed", "class", c, "error", err)
-		j.result.Hooks = append(j.result.Hooks, fmt.Sprintf("%s: %v", c, err))
 	}
 }

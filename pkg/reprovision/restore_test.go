@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/reprovision/reprovision/pkg/reprovision"
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -252,46 +251,43 @@ func TestRootThatThisDeviceDoesNotHave(t *testing.T) {
 	}
 }
 
-func TestQuarantineMakesRoomAndExpires(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	dir := t.TempDir()
-	q := reprovision.Quarantine{Dir: dir, Max: 250, Keep: 24 * time.Hour, Now: func() time.Time { return now }}
-	src := t.TempDir()
-	root, err := os.OpenRoot(src)
-	if err != nil {
-		t.Fatal(err)
+// Several attempts, each with its own plan: by name they give the whole.
+func TestAttemptsMergeByName(t *testing.T) {
+	p := newPhone(t)
+	p.backUp()
+	for _, c := range userdata.Classes() {
+		p.must(os.RemoveAll(p.path(string(c))))
 	}
-	defer root.Close()
-	take := func(run *reprovision.Run, size int) error {
-		if err := os.WriteFile(filepath.Join(src, "f"), make([]byte, size), 0o600); err != nil {
+	all := p.plan(reprovision.Selection{}).Names()
+	done, counted := make(map[userdata.Name]bool), 0
+	for attempt := 0; ; attempt++ {
+		p.cutAt = 1
+		result, err := p.restorer().Restore(context.Background(), p.plan(reprovision.Selection{}))
+		for _, n := range result.Done {
+			done[n] = true
+		}
+		for _, f := range result.Failed {
+			t.Errorf("attempt %d: %s: %s", attempt, f.Name, f.Reason)
+		}
+		if counted += result.Verified; result.Verified != len(result.Done) {
+			t.Errorf("attempt %d: %d verified, %d done", attempt, result.Verified, len(result.Done))
+		}
+		if err == nil {
+			if attempt == 0 {
+				t.Fatal("was not interrupted")
+			}
+			break
+		}
+		if !errors.Is(err, reprovision.ErrInterrupted) || attempt > 10 {
 			t.Fatal(err)
 		}
-		info, err := root.Lstat("f")
-		if err != nil {
-			t.Fatal(err)
+	}
+	for _, n := range all {
+		if !done[n] {
+			t.Errorf("%s is not done", n)
 		}
-		return run.Take(root, "f", "keys/f", info)
 	}
-	first := q.Begin("")
-	if err := take(first, 200); err != nil {
-		t.Fatal(err)
-	}
-	now = now.Add(time.Hour)
-	second := q.Begin("")
-	if err := take(second, 200); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(first.Dir()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the older run did not make room: %v", err)
-	}
-	if err := take(second, 251); !errors.Is(err, reprovision.ErrQuarantineFull) {
-		t.Errorf("more than fits: %v", err)
-	}
-	now = now.Add(25 * time.Hour)
-	if err := q.Expire(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(second.Dir()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a run outlived its time: %v", err)
+	if counted != len(all) {
+		t.Errorf("%d verified, %d items", counted, len(all))
 	}
 }

@@ -2,23 +2,17 @@ package reprovision
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pkg/xattr"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
-	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
 // contents writes the saved contents of an item.
@@ -42,53 +36,6 @@ func writeItem(ctx context.Context, root *os.Root, a Action, q *Run, read conten
 		return replace(root, rel, a, q, func(tmp string) error { return writeFile(ctx, root, tmp, a.Want, read) })
 	}
 	return fmt.Errorf("cannot restore a %s", a.Want.Type)
-}
-
-// replace makes the item under a temporary name beside its place and moves it
-// there once it is whole.
-func replace(root *os.Root, rel string, a Action, q *Run, make func(tmp string) error) error {
-	tmp := path.Join(path.Dir(rel), userdata.TempPrefix+randomHex())
-	err := make(tmp)
-	if err == nil {
-		err = swapIn(root, tmp, rel, a, q)
-	}
-	if err != nil {
-		if gone := root.Remove(tmp); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
-			err = errors.Join(err, fmt.Errorf("cannot remove the unfinished %q: %w", tmp, gone))
-		}
-	}
-	return err
-}
-
-func swapIn(root *os.Root, tmp, rel string, a Action, q *Run) error {
-	if err := setLinkOwner(root, tmp, a.Want); err != nil {
-		return err
-	}
-	if err := clearPlace(root, rel, a, q); err != nil {
-		return err
-	}
-	if err := root.Rename(tmp, rel); err != nil {
-		return fmt.Errorf("cannot move it into place: %w", err)
-	}
-	return syncDir(root, path.Dir(rel))
-}
-
-// clearPlace keeps what lies at rel and makes sure that a rename can go there.
-func clearPlace(root *os.Root, rel string, a Action, q *Run) error {
-	info, err := occupant(root, rel)
-	if err != nil || info == nil {
-		return err
-	}
-	if err := unchanged(info, a); err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return q.Take(root, rel, a.Want.Name, info)
-	}
-	if err := root.Remove(rel); err != nil { // refuses a directory with anything in it
-		return fmt.Errorf("%w: %w", ErrDirectoryInWay, err)
-	}
-	return nil
 }
 
 func writeFile(ctx context.Context, root *os.Root, tmp string, want manifest.Item, read contents) error {
@@ -171,12 +118,6 @@ func setLinkOwner(root *os.Root, tmp string, want manifest.Item) error {
 	return setLinkTime(root, tmp, want.MTime)
 }
 
-func randomHex() string {
-	var b [8]byte
-	rand.Read(b[:]) // never fails: crypto/rand
-	return hex.EncodeToString(b[:])
-}
-
 // fileMode turns the 07777 bits of a data set into Go's.
 func fileMode(mode uint32) fs.FileMode {
 	m := fs.FileMode(mode & 0o777)
@@ -190,27 +131,4 @@ func fileMode(mode uint32) fs.FileMode {
 		m |= fs.ModeSticky
 	}
 	return m
-}
-
-// removeLeftovers deletes the unfinished files of an earlier run that was
-// killed. Their names are ours alone.
-func removeLeftovers(root *os.Root, dir string) error {
-	d, err := root.Open(dir)
-	if err != nil {
-		return nil // not there yet: nothing left over
-	}
-	defer d.Close()
-	entries, err := d.ReadDir(-1)
-	if err != nil {
-		return fmt.Errorf("cannot list %q: %w", dir, err)
-	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), userdata.TempPrefix) {
-			continue
-		}
-		if err := root.Remove(path.Join(dir, e.Name())); err != nil {
-			return fmt.Errorf("cannot remove what an interrupted restore left: %w", err)
-		}
-	}
-	return nil
 }
