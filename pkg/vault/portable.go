@@ -167,7 +167,8 @@ func unmarshalPortable(b []byte) (p Portable, err error) {
 		}
 		p.Blobs = append(p.Blobs, StoredBlob{ID: BlobID(w.ID), Sealed: w.Sealed})
 	}
-	return p, p.takeTail(rest)
+	err = p.takeTail(rest)
+	return p, err
 }
 
 func (p *Portable) takeTail(b []byte) error {

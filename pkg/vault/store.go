@@ -194,7 +194,8 @@ type Store interface {
 	// are refused (a BlobError of ErrConflict) otherwise. It stores all or none.
 	Put(id VaultID, blobs []StoredBlob) error
 	// Commit makes a snapshot the newest. Its parent must be the newest so far
-	// (ErrStale) and every added blob be stored and undamaged (a BlobError of
+	// whose record reads (ErrStale; damaged records above it are removed, and
+	// blobs that nothing names any more are staged) and every added blob be stored and undamaged (a BlobError of
 	// ErrNoBlob or ErrDamaged). The same commit once more changes nothing.
 	Commit(id VaultID, c Commit, now time.Time) error
 	// Snapshots lists a vault's snapshots, the newest first. Where records are

@@ -116,15 +116,26 @@ func (r room) blob(id vault.BlobID) ([]byte, error) {
 	return value, nil
 }
 
-// Unstage implements vault.Store.
+// Unstage implements vault.Store. Where nothing is staged it costs no sync.
 func (s *Store) Unstage(id vault.VaultID) error {
-	err := s.update(func(tx *bbolt.Tx) error {
+	idle := false
+	err := s.view(func(tx *bbolt.Tx) error {
 		in, err := enter(tx, id)
-		if err != nil {
-			return err
+		if err == nil {
+			first, _ := in.staged.Cursor().First()
+			idle = first == nil
 		}
-		return in.unstage()
+		return err
 	})
+	if err == nil && !idle {
+		err = s.update(func(tx *bbolt.Tx) error {
+			in, err := enter(tx, id)
+			if err != nil {
+				return err
+			}
+			return in.unstage()
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("cannot remove staged blobs: %w", err)
 	}

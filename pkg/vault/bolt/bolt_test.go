@@ -25,8 +25,9 @@ func openTest(t *testing.T, l vault.Limits) *Store {
 
 func TestConformance(t *testing.T) {
 	vaulttest.Run(t, vaulttest.Subject{
-		Open:   func(t *testing.T, l vault.Limits) vault.Store { return openTest(t, l) },
-		Damage: func(t *testing.T, s vault.Store, id vault.VaultID, b vault.BlobID) { damage(t, s.(*Store), id, b) },
+		Open:       func(t *testing.T, l vault.Limits) vault.Store { return openTest(t, l) },
+		Damage:     func(t *testing.T, s vault.Store, id vault.VaultID, b vault.BlobID) { damage(t, s.(*Store), id, b) },
+		DamageHead: func(t *testing.T, s vault.Store, id vault.VaultID) { damageHead(t, s.(*Store), id) },
 		Reopen: func(t *testing.T, s vault.Store) vault.Store {
 			path := s.(*Store).db.Path()
 			if err := s.Close(); err != nil {
@@ -63,6 +64,24 @@ func flip(v []byte) { v[len(v)-1] ^= 0x10 }
 func damage(t *testing.T, s *Store, id vault.VaultID, blob vault.BlobID) {
 	t.Helper()
 	change(t, s, id, bucketBlobs, blob[:], flip)
+}
+
+// damageHead changes a byte of the newest snapshot's record.
+func damageHead(t *testing.T, s *Store, id vault.VaultID) {
+	t.Helper()
+	var last []byte
+	err := s.view(func(tx *bbolt.Tx) error {
+		in, err := enter(tx, id)
+		if err == nil {
+			k, _ := in.snapshots.Cursor().Last()
+			last = bytes.Clone(k)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, s, id, bucketSnapshots, last, flip)
 }
 
 func TestOpenModes(t *testing.T) {
@@ -227,6 +246,38 @@ func TestDamagedRecords(t *testing.T) {
 	}
 	if got, err := s.Vault(a.ID); err != nil || got.Owner != a.Owner {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// TestDamagedBelowHead loses the newest record and one that others come after.
+// The older stays, and so does every blob that it may name.
+func TestDamagedBelowHead(t *testing.T) {
+	s := openTest(t, vault.Limits{})
+	defer s.Close()
+	id := vaulttest.Record(1).ID
+	blobs := []vault.StoredBlob{vaulttest.Blob(1), vaulttest.Blob(2)}
+	ids := []vault.BlobID{blobs[0].ID, blobs[1].ID}
+	c1 := vaulttest.Commit(id, vault.SnapshotID{}, 1, ids[:1], nil)
+	c2 := vaulttest.Commit(id, c1.Snapshot, 2, nil, ids[:1])
+	c3 := vaulttest.Commit(id, c2.Snapshot, 3, ids[1:], nil)
+	err := errors.Join(s.Create(vaulttest.Record(1)), s.Put(id, blobs))
+	for _, c := range []vault.Commit{c1, c2, c3} {
+		err = errors.Join(err, s.Commit(id, c, time.Unix(1, 0)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, s, id, bucketSnapshots, seqKey(1), flip)
+	change(t, s, id, bucketSnapshots, seqKey(3), flip)
+	c3.Snapshot, c3.Add = vault.SnapshotID{33}, nil
+	if err := errors.Join(s.Commit(id, c3, time.Unix(2, 0)), s.Unstage(id)); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.Snapshots(id); !errors.Is(err, vault.ErrDamaged) || len(all) != 2 || all[0].Snapshot != c3.Snapshot {
+		t.Errorf("got %d snapshots, %v", len(all), err)
+	}
+	if missing, err := s.Missing(id, ids); err != nil || len(missing) > 0 {
+		t.Errorf("missing %v, %v", missing, err)
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"github.com/reprovision/reprovision/pkg/vault"
 )
 
-// Commit implements vault.Store, in one transaction.
+// Commit implements vault.Store, in one transaction. It builds on the newest
+// snapshot whose record reads, the one that Snapshots lists first: damaged
+// records above that are removed, for nothing could ever build on them.
 func (s *Store) Commit(id vault.VaultID, c vault.Commit, now time.Time) error {
 	err := s.update(func(tx *bbolt.Tx) error {
 		if c.Vault != id {
@@ -29,10 +31,7 @@ func (s *Store) Commit(id vault.VaultID, c vault.Commit, now time.Time) error {
 }
 
 func (r room) commit(c vault.Commit, now time.Time) error {
-	head, err := r.head()
-	if err != nil {
-		return err
-	}
+	head, damaged := r.head()
 	if head != nil && head.Snapshot == c.Snapshot {
 		if c.Repeats(*head) {
 			return nil
@@ -54,7 +53,46 @@ func (r room) commit(c vault.Commit, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return r.snapshots.Put(seqKey(next.Seq), sum(value))
+	if err := r.forget(damaged); err != nil {
+		return err
+	}
+	if err := r.snapshots.Put(seqKey(next.Seq), sum(value)); err != nil || len(damaged) == 0 {
+		return err
+	}
+	return r.restage()
+}
+
+// forget removes snapshot records.
+func (r room) forget(keys [][]byte) error {
+	for _, k := range keys {
+		if err := r.snapshots.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restage puts the blobs that no snapshot names on the stage: those of records
+// that were forgotten. While another record is damaged it changes nothing,
+// since that one may name any of them.
+func (r room) restage() error {
+	named := make(map[vault.BlobID]bool)
+	c := r.snapshots.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		s, err := snapshot(k, v)
+		if err != nil {
+			return nil
+		}
+		for _, id := range s.Blobs {
+			named[id] = true
+		}
+	}
+	return r.blobs.ForEach(func(k, _ []byte) error {
+		if len(k) == len(vault.BlobID{}) && named[vault.BlobID(k)] {
+			return nil
+		}
+		return r.staged.Put(k, nil)
+	})
 }
 
 // claim verifies the blobs that a commit adds and takes them off the stage.

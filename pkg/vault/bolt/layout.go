@@ -106,17 +106,17 @@ func (r room) setUsage(u usage) error {
 	return r.bucket.Put([]byte(keyUsage), sum(binary.BigEndian.AppendUint64(v, uint64(u.bytes))))
 }
 
-// head is the newest snapshot; nil when there is none.
-func (r room) head() (*vault.SnapshotRecord, error) {
-	k, v := r.snapshots.Cursor().Last()
-	if k == nil {
-		return nil, nil
+// head is the newest snapshot whose record reads, nil when there is none, and
+// the keys of the damaged records above it.
+func (r room) head() (head *vault.SnapshotRecord, damaged [][]byte) {
+	c := r.snapshots.Cursor()
+	for k, v := c.Last(); k != nil; k, v = c.Prev() {
+		if s, err := snapshot(k, v); err == nil {
+			return &s, damaged
+		}
+		damaged = append(damaged, bytes.Clone(k))
 	}
-	s, err := snapshot(k, v)
-	if err != nil {
-		return nil, err
-	}
-	return &s, nil
+	return nil, damaged
 }
 
 func snapshot(k, v []byte) (s vault.SnapshotRecord, err error) {

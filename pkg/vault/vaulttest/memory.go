@@ -24,7 +24,12 @@ type memVault struct {
 	record    vault.Record
 	blobs     map[vault.BlobID]memBlob
 	staged    map[vault.BlobID]bool
-	snapshots []vault.SnapshotRecord // the oldest first
+	snapshots []memSnapshot // the oldest first
+}
+
+type memSnapshot struct {
+	vault.SnapshotRecord
+	damaged bool
 }
 
 type memBlob struct {
@@ -56,6 +61,21 @@ func (m *Memory) Damage(id vault.VaultID, blob vault.BlobID) error {
 	b.sealed = bytes.Clone(b.sealed)
 	b.sealed[len(b.sealed)/2] ^= 1
 	v.blobs[blob] = b
+	return nil
+}
+
+// DamageHead makes the record of a vault's newest snapshot unreadable.
+func (m *Memory) DamageHead(id vault.VaultID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, err := m.vault(id)
+	if err != nil {
+		return err
+	}
+	if len(v.snapshots) == 0 {
+		return vault.ErrStale
+	}
+	v.snapshots[len(v.snapshots)-1].damaged = true
 	return nil
 }
 

@@ -3,6 +3,7 @@ package vaulttest
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -80,10 +81,7 @@ func (m *Memory) Commit(id vault.VaultID, c vault.Commit, now time.Time) error {
 	if c.Vault != id {
 		return vault.ErrCommit
 	}
-	var head *vault.SnapshotRecord
-	if n := len(v.snapshots); n > 0 {
-		head = &v.snapshots[n-1]
-	}
+	head, keep := v.head()
 	if head != nil && head.Snapshot == c.Snapshot {
 		if c.Repeats(*head) {
 			return nil
@@ -94,10 +92,22 @@ func (m *Memory) Commit(id vault.VaultID, c vault.Commit, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return v.commit(next, c.Add, now)
+	return v.commit(next, keep, c.Add, now)
 }
 
-func (v *memVault) commit(next vault.SnapshotRecord, added []vault.BlobID, now time.Time) error {
+// head is the newest snapshot whose record reads, or nil, and the number of
+// records up to it.
+func (v *memVault) head() (*vault.SnapshotRecord, int) {
+	for i, s := range slices.Backward(v.snapshots) {
+		if !s.damaged {
+			return &s.SnapshotRecord, i + 1
+		}
+	}
+	return nil, 0
+}
+
+// commit puts a snapshot on top of the first keep ones.
+func (v *memVault) commit(next vault.SnapshotRecord, keep int, added []vault.BlobID, now time.Time) error {
 	for _, b := range added {
 		if err := v.check(b); err != nil {
 			return err
@@ -110,8 +120,27 @@ func (v *memVault) commit(next vault.SnapshotRecord, added []vault.BlobID, now t
 	for _, b := range added {
 		delete(v.staged, b)
 	}
-	v.snapshots = append(v.snapshots, next)
+	forgot := keep < len(v.snapshots)
+	v.snapshots = append(v.snapshots[:keep], memSnapshot{SnapshotRecord: next})
+	if forgot {
+		v.restage()
+	}
 	return nil
+}
+
+// restage puts the blobs that no snapshot names on the stage.
+func (v *memVault) restage() {
+	named := make(map[vault.BlobID]bool)
+	for _, s := range v.snapshots {
+		for _, b := range s.Blobs {
+			named[b] = true
+		}
+	}
+	for b := range v.blobs {
+		if !named[b] {
+			v.staged[b] = true
+		}
+	}
 }
 
 // Snapshots implements vault.Store.
@@ -124,10 +153,14 @@ func (m *Memory) Snapshots(id vault.VaultID) ([]vault.SnapshotRecord, error) {
 	}
 	var all []vault.SnapshotRecord
 	for _, s := range slices.Backward(v.snapshots) {
+		if s.damaged {
+			err = fmt.Errorf("snapshot %d: %w", s.Seq, vault.ErrDamaged)
+			continue
+		}
 		s.Header, s.Blobs, s.Critical = bytes.Clone(s.Header), slices.Clone(s.Blobs), slices.Clone(s.Critical)
-		all = append(all, s)
+		all = append(all, s.SnapshotRecord)
 	}
-	return all, nil
+	return all, err
 }
 
 // Unstage implements vault.Store.

@@ -15,6 +15,11 @@ func TestMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		DamageHead: func(t *testing.T, s vault.Store, id vault.VaultID) {
+			if err := s.(*Memory).DamageHead(id); err != nil {
+				t.Fatal(err)
+			}
+		},
 	})
 }
 
@@ -24,6 +29,11 @@ func TestFaultyWithoutFaults(t *testing.T) {
 		Open: func(_ *testing.T, l vault.Limits) vault.Store { return NewFaulty(NewMemory(l)) },
 		Damage: func(t *testing.T, s vault.Store, id vault.VaultID, blob vault.BlobID) {
 			if err := s.(*Faulty).Store.(*Memory).Damage(id, blob); err != nil {
+				t.Fatal(err)
+			}
+		},
+		DamageHead: func(t *testing.T, s vault.Store, id vault.VaultID) {
+			if err := s.(*Faulty).Store.(*Memory).DamageHead(id); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -16,6 +16,9 @@ type Subject struct {
 	Open func(t *testing.T, limits vault.Limits) vault.Store
 	// Damage changes a byte of a stored blob behind the store's back.
 	Damage func(t *testing.T, s vault.Store, id vault.VaultID, blob vault.BlobID)
+	// DamageHead makes the record of a vault's newest snapshot unreadable behind
+	// the store's back.
+	DamageHead func(t *testing.T, s vault.Store, id vault.VaultID)
 	// Reopen closes the store and opens it again on the same data; nil where
 	// nothing lasts.
 	Reopen func(t *testing.T, s vault.Store) vault.Store
@@ -28,6 +31,7 @@ func Run(t *testing.T, subject Subject) {
 		"put and get": testPutGet, "put is idempotent": testIdempotent, "conflict": testConflict,
 		"damage is seen and healed": testDamage, "blob limits": testBlobLimits, "unstage": testUnstage,
 		"commit": testCommit, "commit repeated": testCommitRepeated, "stale": testStale, "bad commits": testBadCommits,
+		"damaged head": testDamagedHead, "damaged head again": testDamagedHeadAgain,
 		"vaults are apart": testApart, "no vault": testNoVault, "lasting": testLasting, "nothing is shared": testAliasing,
 	} {
 		t.Run(name, func(t *testing.T) {
