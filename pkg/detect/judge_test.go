@@ -218,6 +218,14 @@ func TestEdits(t *testing.T) {
 	p.expect(p.judge(), "keys/a changed", "keys/b changed", "service-books/a changed", "service-books/b changed", "service-books/new changed")
 }
 
+func TestWhatWasErasedStaysErasedUntilItIsBack(t *testing.T) {
+	p := newPhone(t)
+	p.must(os.Remove(p.path("user-data/a")))
+	p.must(os.Remove(p.path("user-data/b")))
+	p.ref.Erased = func(n userdata.Name) bool { return n == "user-data/a" }
+	p.expect(p.judge(), "user-data/a erased", "user-data/b changed")
+}
+
 func TestForgotten(t *testing.T) {
 	p := newPhone(t)
 	p.must(os.Remove(p.path("service-books/a")))

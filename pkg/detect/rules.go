@@ -94,7 +94,7 @@ func obscured(troubled map[userdata.Name]bool, n userdata.Name) bool {
 // judgeMissing judges an item of which nothing is left. A service book or a
 // key is not deleted without a word to us (paragraph 30); other items may be.
 func (j *judgement) judgeMissing(want manifest.Item) (Verdict, string) {
-	if want.Class.Critical() {
+	if want.Class.Critical() || j.ref.Erased != nil && j.ref.Erased(want.Name) {
 		return Erased, "the " + want.Type.String() + " is gone"
 	}
 	return Changed, "deleted"

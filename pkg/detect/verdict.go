@@ -1,6 +1,9 @@
 package detect
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -42,6 +45,10 @@ type Reference struct {
 	// Forgotten tells whether the owner said that a change or a deletion of
 	// the item is meant. May be nil.
 	Forgotten func(userdata.Name) bool
+	// Erased tells whether the item was found erased before and has not been
+	// back since: then its absence is no deletion, though the rest of its root
+	// may be back by now. May be nil.
+	Erased func(userdata.Name) bool
 }
 
 func (r Reference) forgotten(n userdata.Name) bool {
@@ -61,6 +68,24 @@ func (r Report) Damaged() []Finding {
 	for _, f := range r.Findings {
 		if f.Verdict.Damage() {
 			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Only returns the report with all damage but the confirmed turned into
+// unavailable: it comes and goes, so nobody can say yet what it is.
+func (r Report) Only(confirmed []Finding) Report {
+	sure := make(map[userdata.Name]bool, len(confirmed))
+	for _, f := range confirmed {
+		sure[f.Name] = true
+	}
+	out := Report{Findings: slices.Clone(r.Findings), Counts: maps.Clone(r.Counts)}
+	for i, f := range out.Findings {
+		if f.Verdict.Damage() && !sure[f.Name] {
+			out.Counts[f.Verdict]--
+			out.Counts[Unavailable]++
+			out.Findings[i].Verdict, out.Findings[i].Reason = Unavailable, "does not stay as it is: "+f.Reason
 		}
 	}
 	return out
