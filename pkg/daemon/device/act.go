@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/config"
@@ -51,6 +53,9 @@ func (d *Daemon) asker(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case damaged := <-d.asks:
+			if damaged = d.findings.due(damaged, d.now()); len(damaged) == 0 {
+				continue // answered already
+			}
 			yes, err := d.bus.Prompter().ConfirmReprovision(ctx, busapi.ReprovisionResult{
 				Planned: int64(len(damaged)), Items: d.toBus(damaged),
 			})
@@ -77,22 +82,18 @@ func (d *Daemon) mend(ctx context.Context, damaged []detect.Finding) error {
 	for _, f := range damaged {
 		sel.Names[f.Name] = true
 	}
-	result, err := d.restore(ctx, &restoreRun{Daemon: d, sel: sel, confirmed: true})
-	switch {
-	case errors.Is(err, busapi.ErrOutOfRange):
+	run := &restoreRun{Daemon: d, sel: sel, confirmed: true}
+	_, err := d.restore(ctx, run)
+	if errors.Is(err, busapi.ErrOutOfRange) {
 		return nil // the next session looks again
-	case errors.Is(err, busapi.ErrNoData):
-		d.wait("the reader has nothing to restore the damaged items from")
-		fallthrough
-	case err != nil && !errors.Is(err, busapi.ErrPartial):
-		d.findings.giveUp(damaged, d.now())
-		return err
 	}
-	if result.Restored < result.Planned || len(result.Failed) > 0 {
-		d.findings.giveUp(damaged, d.now())
+	left := slices.DeleteFunc(slices.Clone(damaged), func(f detect.Finding) bool { return run.verified[f.Name] })
+	d.findings.giveUp(left, d.now())
+	if len(left) > 0 && (err == nil || errors.Is(err, busapi.ErrNoData)) {
+		d.wait(fmt.Sprintf("%d damaged items could not be restored; trying again later", len(left)))
+		return nil
 	}
-	d.request(look{why: "mended"})
-	return nil
+	return err
 }
 
 // greet compares notes with the reader at the beginning of a session: what is
@@ -132,51 +133,70 @@ func (d *Daemon) replace(ctx context.Context, s *session.Session, own vault.Vaul
 	if err != nil || len(others) == 0 {
 		return err
 	}
-	from, err := d.choose(others)
-	if err != nil || d.cfg.Reprovision.Replacement != config.Restore {
-		d.wait("the reader has data of another device of yours: scrctl reprovision brings it here")
-		return nil
-	}
-	_, err = d.restore(ctx, &restoreRun{Daemon: d, from: &from, confirmed: true})
-	return err
-}
-
-// choose decides between several devices' data: the one that is alone, or the
-// one that bears this device's name.
-func (d *Daemon) choose(others []session.Vault) (session.Vault, error) {
-	if len(others) == 1 {
-		return others[0], nil
-	}
-	var same []session.Vault
-	for _, v := range others {
-		if v.Owner == d.cfg.Name {
-			same = append(same, v)
+	from, err := d.choose(others, "")
+	if err == nil && d.cfg.Reprovision.Replacement == config.Restore {
+		_, err = d.restore(ctx, &restoreRun{Daemon: d, from: &from, confirmed: true})
+		if err == nil || !errors.Is(err, busapi.ErrNotAllowed) {
+			return err
 		}
 	}
-	if len(same) == 1 {
-		return same[0], nil
-	}
-	return session.Vault{}, fmt.Errorf("%w: the reader holds data of %d other devices, and none or several are called %q",
-		busapi.ErrInputNeeded, len(others), d.cfg.Name)
+	text := "the reader has data of " + describeAll(others) + "; scrctl reprovision --from brings it here"
+	d.findings.setOffer(text)
+	d.event("notice", map[string]any{"text": text})
+	d.bus.Refresh()
+	return nil
 }
 
-// resume goes on with a reprovision that was cut short.
+// choose decides whose data to take over: the device's that is named, by name or
+// vault; the only one there is; the one that bears this device's name.
+func (d *Daemon) choose(others []session.Vault, from string) (session.Vault, error) {
+	named := slices.DeleteFunc(slices.Clone(others), func(v session.Vault) bool {
+		id := vault.VaultID(v.ID).String()
+		return from != "" && v.Owner != from && id != from
+	})
+	if from == "" && len(named) > 1 {
+		named = slices.DeleteFunc(named, func(v session.Vault) bool { return v.Owner != d.cfg.Name })
+	}
+	if len(named) == 1 {
+		return named[0], nil
+	}
+	return session.Vault{}, fmt.Errorf("%w: which device's data? The reader has that of %s", busapi.ErrInputNeeded, describeAll(others))
+}
+
+// describeAll names the devices whose data could be taken over, with what tells
+// two of the same name apart.
+func describeAll(vaults []session.Vault) string {
+	var all []string
+	for _, v := range vaults {
+		when := v.Head.Committed.UTC().Format("2006-01-02 15:04")
+		all = append(all, fmt.Sprintf("%q (%s, last saved %s UTC)", userdata.Printable(v.Owner), vault.VaultID(v.ID), when))
+	}
+	return strings.Join(all, ", ")
+}
+
+// resume goes on with reprovisions that were cut short. What somebody has done to
+// their items since is left as it is.
 func (d *Daemon) resume(ctx context.Context) error {
-	var job jobRecord
-	known, err := d.state.load(keyJob, &job)
-	if err != nil || !known || d.keeper.current() == nil {
+	jobs, err := d.state.jobs()
+	if err != nil || len(jobs) == 0 || d.keeper.current() == nil {
 		return err
 	}
-	d.log.Info("going on with an interrupted reprovision", "items", len(job.Names))
-	sel := reprovision.Selection{Names: make(map[userdata.Name]bool), Overwrite: job.Overwrite}
-	for _, n := range job.Names {
-		sel.Names[n] = true
+	for _, job := range jobs {
+		d.log.Info("going on with an interrupted reprovision", "items", len(job.Items))
+		_, err := d.restore(ctx, &restoreRun{
+			Daemon: d, sel: reprovision.Selection{Names: job.names(), Damage: job.Damage, Overwrite: job.Overwrite},
+			snapshot: job.Snapshot, resumed: &job, confirmed: true,
+		})
+		if errors.Is(err, busapi.ErrOutOfRange) {
+			return nil
+		}
+		final := err == nil || errors.Is(err, busapi.ErrNoData) || errors.Is(err, busapi.ErrInvalidArguments)
+		if !final || ctx.Err() != nil {
+			return err
+		}
+		if err := d.state.dropJob(job.Run); err != nil {
+			return err
+		}
 	}
-	_, err = d.restore(ctx, &restoreRun{
-		Daemon: d, sel: sel, snapshot: job.Snapshot, quarantine: job.Quarantine, confirmed: true,
-	})
-	if errors.Is(err, busapi.ErrOutOfRange) {
-		return nil
-	}
-	return errors.Join(err, d.state.drop(keyJob))
+	return nil
 }

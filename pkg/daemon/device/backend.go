@@ -38,7 +38,7 @@ func counts(r detect.Report) map[string]int64 {
 
 // Reprovision brings back what the request names (step 610, by the owner).
 func (d *Daemon) Reprovision(ctx context.Context, req busapi.ReprovisionRequest, p busapi.Prompter) (busapi.ReprovisionResult, error) {
-	run := &restoreRun{Daemon: d, confirmed: req.Yes, dry: req.DryRun, prompter: p}
+	run := &restoreRun{Daemon: d, fromName: req.From, confirmed: req.Yes, dry: req.DryRun, prompter: p}
 	var err error
 	if run.sel, err = d.selection(req); err != nil {
 		return busapi.ReprovisionResult{}, err
@@ -205,9 +205,12 @@ func isZero(b []byte) bool {
 // reader stays there; the device keeps its vault key, so that pairing anew
 // finds it again.
 func (d *Daemon) Unpair(ctx context.Context) (told bool, err error) {
-	reader, err := d.keeper.reader()
+	peers, err := d.keys.Peers()
 	if err != nil {
 		return false, err
+	}
+	if len(peers) == 0 {
+		return false, busapi.ErrNotPaired
 	}
 	if s := d.keeper.current(); s != nil {
 		if err := s.Unpair(ctx); err != nil {
@@ -216,7 +219,10 @@ func (d *Daemon) Unpair(ctx context.Context) (told bool, err error) {
 			told = true
 		}
 	}
-	return told, d.unpaired(reader.ID)
+	for _, p := range peers { // more than one only after a crash in the middle of a pairing
+		err = errors.Join(err, d.unpaired(p.ID))
+	}
+	return told, err
 }
 
 func (d *Daemon) unpaired(reader string) error {
@@ -243,12 +249,12 @@ func (d *Daemon) Status(context.Context) (busapi.DeviceStatus, error) {
 		st.LastBackup, st.LastSnapshot = h.Created.Unix(), h.Snapshot.String()
 		st.LastBackupAge = max(0, int64(d.now().Sub(h.Created).Seconds()))
 	}
-	var job jobRecord
-	var err error
-	if st.Interrupted, err = d.state.load(keyJob, &job); err != nil {
-		return st, err
+	jobs, err := d.state.jobs()
+	st.Interrupted = len(jobs) > 0 && st.Activity != activityReprovision
+	if err == nil {
+		err = d.statusOfReader(&st)
 	}
-	return st, d.statusOfReader(&st)
+	return st, err
 }
 
 func (d *Daemon) statusOfReader(st *busapi.DeviceStatus) error {

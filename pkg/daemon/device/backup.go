@@ -16,7 +16,7 @@ import (
 
 // Backup sends a data set now (FIG. 5 without the steps 512 and 516).
 func (d *Daemon) Backup(ctx context.Context, full bool) (busapi.BackupResult, error) {
-	end, err := d.ops.begin(ctx, activityBackup)
+	end, err := d.ops.only(ctx, activityBackup, d.backups)
 	if err != nil {
 		return busapi.BackupResult{}, err
 	}
@@ -81,7 +81,7 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	if r.base, err = r.follow(ctx, r.session, r.vault); err != nil {
 		return 0, err
 	}
-	if r.sight, err = r.inspect(ctx, look{why: "backup"}); err != nil {
+	if r.sight, err = r.lookOnce(ctx, look{why: "backup"}); err != nil {
 		return 0, err
 	}
 	if r.full || r.base == nil || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
@@ -97,11 +97,11 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 // send builds the data set and hands it over. An attempt that is cut short is
 // gone on with by the next: the same contents give the same blobs.
 func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
-	pending, again, err := r.pending()
+	pending, err := r.pending()
 	if err != nil {
 		return 0, err
 	}
-	up := startUpload(ctx, r.session, r.vault.id, again)
+	up := startUpload(ctx, r.session, r.vault.id)
 	commit, ds, filled, err := r.fill(ctx, pending, up)
 	if err = up.finish(err); err == nil {
 		err = r.commit(ctx, commit, ds)
@@ -117,19 +117,18 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 	return backup.Committed, nil
 }
 
-// pending returns the backup that this one goes on with, or a new one; again
-// tells that some blobs may be at the reader already.
-func (r *backupRun) pending() (pendingBackup, bool, error) {
+// pending returns the backup that this one goes on with, or a new one.
+func (r *backupRun) pending() (pendingBackup, error) {
 	var p pendingBackup
 	known, err := r.state.load(keyPending, &p)
 	if err != nil {
 		r.log.Warn("cannot read the interrupted backup, starting anew", "error", err)
 	}
 	if known && err == nil && p.Full == r.full {
-		return p, true, nil
+		return p, nil
 	}
 	p = pendingBackup{Snapshot: vault.NewSnapshotID(), Full: r.full}
-	return p, false, r.state.store(keyPending, p)
+	return p, r.state.store(keyPending, p)
 }
 
 func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vault.Commit, *vault.DataSet, backup.Result, error) {
@@ -139,6 +138,8 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 	}
 	if r.base != nil {
 		seq = r.base.Header().Seq + 1
+	} else if ours := r.book.current(); ours != nil {
+		seq = ours.Header().Seq + 1 // a new vault goes on counting, so that a card is not newer than it
 	}
 	repack := backup.Repack(r.base)
 	w, err := vault.NewWriter(vault.WriterConfig{
@@ -180,8 +181,8 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 		return err
 	}
 	r.keeper.setCard(state)
-	done := r.book.settled(ds, r.sight.report)
-	return r.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyPending: nil}, done)
+	done := r.book.settled(ds, r.sight.now, r.sight.report)
+	return r.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyPending: nil}, r.sight.report.Damaged(), done)
 }
 
 func plain(ids []vault.BlobID) []session.ID {

@@ -1,6 +1,10 @@
 package device
 
 import (
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/fxamacker/cbor/v2"
@@ -23,37 +27,61 @@ type book struct {
 	seen      scan.Cache     // last intact
 	last      scan.Cache     // of the last scan, so that it need not read all again
 	forgotten map[userdata.Name]bool
+	// lost are items that are damaged here and that the newest snapshot does
+	// not have, because the reader lost it or is another one: they stay
+	// damaged until they are back or forgotten.
+	lost []manifest.Item
+	// erased are items that were found erased and are not back yet. Where a
+	// restore brings back only some of a root, the rest must not pass for
+	// deleted.
+	erased map[userdata.Name]bool
 }
 
-func openBook(st *state) (*book, error) {
-	b := &book{state: st, forgotten: make(map[userdata.Name]bool)}
-	var err error
-	if b.dataSet, err = st.dataSet(keyReference); err != nil {
-		return nil, err
-	}
-	if b.seen, err = st.seen(); err != nil {
-		return nil, err
+// openBook reads the book. What of it cannot be read is done without: the reader
+// has the data set too, and observations are made anew.
+func openBook(st *state, log *slog.Logger) *book {
+	b := &book{state: st, forgotten: make(map[userdata.Name]bool), erased: make(map[userdata.Name]bool)}
+	var names, erased []userdata.Name
+	var err [5]error
+	b.dataSet, err[0] = st.dataSet(keyReference)
+	b.seen, err[1] = st.seen()
+	_, err[2] = st.load(keyForgotten, &names)
+	_, err[3] = st.load(keyLost, &b.lost)
+	_, err[4] = st.load(keyErased, &erased)
+	if err := errors.Join(err[:]...); err != nil {
+		log.Error("cannot read all of the state, going on without that part", "error", err)
 	}
 	b.last = b.seen
-	var names []userdata.Name
-	if _, err := st.load(keyForgotten, &names); err != nil {
-		return nil, err
-	}
 	for _, n := range names {
 		b.forgotten[n] = true
 	}
-	return b, nil
+	for _, n := range erased {
+		b.erased[n] = true
+	}
+	return b
 }
 
 // reference is what to judge a scan by.
 func (b *book) reference() detect.Reference {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ref := detect.Reference{Seen: b.seen, Forgotten: b.isForgotten}
-	if b.dataSet != nil {
-		ref.Manifest = b.dataSet.Manifest()
-	}
+	ref := detect.Reference{Seen: b.seen, Forgotten: b.isForgotten, Erased: b.wasErased}
+	ref.Manifest = b.manifest()
 	return ref
+}
+
+// manifest is what there is to be: the data set's items and the lost ones; mu
+// is held.
+func (b *book) manifest() manifest.Manifest {
+	var m manifest.Manifest
+	if b.dataSet != nil {
+		m = b.dataSet.Manifest()
+	}
+	all, err := m.Apply(manifest.Delta{Put: b.lost})
+	if err != nil { // never: Apply puts each name once
+		return m
+	}
+	return all
 }
 
 // current is the last good data set; nil before the first backup.
@@ -70,10 +98,18 @@ func (b *book) cache() scan.Cache {
 	return b.last
 }
 
+// reread takes note of files that were read anew, every byte: the next scan need
+// not, and those that could not be read it reads again.
+func (b *book) reread(names []userdata.Name, found scan.Cache) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = b.last.With(found, names)
+}
+
 // observe takes note of a scan of the whole space and its judgement: what was
 // found intact or changed is from now on known as it was seen, what is damaged
 // or cannot be judged stays known as it was.
-func (b *book) observe(now scan.Result, report detect.Report) {
+func (b *book) observe(now scan.Result, report detect.Report) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var bad []userdata.Name
@@ -84,6 +120,37 @@ func (b *book) observe(now scan.Result, report detect.Report) {
 	}
 	b.last = now.Cache
 	b.seen = now.Cache.With(b.seen, bad)
+	return b.noteErased(now, report)
+}
+
+// noteErased keeps the set of erased items up to date; mu is held.
+func (b *book) noteErased(now scan.Result, report detect.Report) error {
+	erased := make(map[userdata.Name]bool)
+	for n := range b.erased {
+		if _, back := now.Manifest.Find(n); !back && !b.forgotten[n] {
+			erased[n] = true
+		}
+	}
+	for _, f := range report.Findings {
+		if f.Verdict == detect.Erased {
+			erased[f.Name] = true
+		}
+	}
+	if maps.Equal(erased, b.erased) {
+		return nil
+	}
+	raw, err := encodeNames(erased)
+	if err != nil {
+		return err
+	}
+	b.erased = erased
+	return b.state.put(map[string][]byte{keyErased: raw})
+}
+
+func (b *book) wasErased(n userdata.Name) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.erased[n]
 }
 
 // restored takes note of items that were written and read back.
@@ -95,10 +162,12 @@ func (b *book) restored(names []userdata.Name, found scan.Cache) {
 }
 
 // adopt makes a data set the reference, together with what has to change with
-// it in one transaction. The names in done are forgotten no longer.
-func (b *book) adopt(ds *vault.DataSet, also map[string][]byte, done []userdata.Name) error {
+// it in one transaction. The names in done are forgotten no longer. Of the
+// damaged items those that the data set does not have stay in the reference.
+func (b *book) adopt(ds *vault.DataSet, also map[string][]byte, damaged []detect.Finding, done []userdata.Name) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	lost := b.lostBy(ds, damaged, done)
 	values := make(map[string][]byte, len(also)+3)
 	for k, v := range also {
 		values[k] = v
@@ -114,11 +183,33 @@ func (b *book) adopt(ds *vault.DataSet, also map[string][]byte, done []userdata.
 	if values[keyForgotten], err = encodeNames(left); err != nil {
 		return err
 	}
+	if values[keyLost], err = cbor.Marshal(lost); err != nil {
+		return err
+	}
 	if err := b.state.put(values); err != nil {
 		return err
 	}
-	b.dataSet, b.forgotten = ds, left
+	b.dataSet, b.forgotten, b.lost = ds, left, lost
 	return nil
+}
+
+func (b *book) lostBy(ds *vault.DataSet, damaged []detect.Finding, done []userdata.Name) []manifest.Item {
+	var lost []manifest.Item
+	was := b.manifest()
+	for _, f := range damaged {
+		if it, known := was.Find(f.Name); known && !b.forgotten[f.Name] {
+			lost = append(lost, it)
+		}
+	}
+	for _, it := range b.lost {
+		if !slices.ContainsFunc(lost, func(o manifest.Item) bool { return o.Name == it.Name }) {
+			lost = append(lost, it)
+		}
+	}
+	return slices.DeleteFunc(lost, func(it manifest.Item) bool {
+		_, saved := ds.Entry(it.Name)
+		return saved || slices.Contains(done, it.Name)
+	})
 }
 
 func (b *book) forgottenWithout(done []userdata.Name) map[userdata.Name]bool {
@@ -137,10 +228,7 @@ func (b *book) forgottenWithout(done []userdata.Name) map[userdata.Name]bool {
 func (b *book) forget(names []userdata.Name) (int64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.dataSet == nil {
-		return 0, nil
-	}
-	marks, count := b.marks(b.dataSet.Manifest(), names)
+	marks, count := b.marks(b.manifest(), names)
 	raw, err := encodeNames(marks)
 	if err != nil {
 		return 0, err
@@ -172,18 +260,20 @@ func (b *book) isForgotten(n userdata.Name) bool {
 	return b.forgotten[n]
 }
 
-// settled lists the forgotten names that a data set has caught up with: it no
-// longer has them, or has them as they are now.
-func (b *book) settled(ds *vault.DataSet, report detect.Report) []userdata.Name {
+// settled lists the forgotten names that a data set has caught up with: it has
+// them as they are now, or no longer.
+func (b *book) settled(ds *vault.DataSet, now scan.Result, report detect.Report) []userdata.Name {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	touched := make(map[userdata.Name]bool, len(report.Findings))
+	changed := make(map[userdata.Name]bool, len(report.Findings))
 	for _, f := range report.Findings {
-		touched[f.Name] = true
+		changed[f.Name] = f.Verdict == detect.Changed
 	}
 	var done []userdata.Name
 	for n := range b.forgotten {
-		if _, kept := ds.Entry(n); !kept || touched[n] {
+		entry, kept := ds.Entry(n)
+		is, there := now.Manifest.Find(n)
+		if !kept && !there || kept && there && changed[n] && entry.Item.Equal(is) {
 			done = append(done, n)
 		}
 	}

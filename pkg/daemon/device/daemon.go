@@ -35,6 +35,8 @@ type Daemon struct {
 	watcher    *watch.Watcher // nil when watching is off
 	keeper     *keeper
 	ops        *operations
+	backups    chan struct{} // holds a token while a backup is made
+	pairings   chan struct{} // holds a token while a pairing is under way
 	looks      chan look
 	asks       chan []detect.Finding // damage that waits for the owner's word
 	findings   *findings
@@ -55,7 +57,8 @@ func New(cfg config.Device, conn *dbus.Conn, log *slog.Logger, now func() time.T
 	}
 	d := &Daemon{
 		cfg: cfg, log: log, now: now, space: space, state: st,
-		scanner: scan.New(space, now), looks: make(chan look, 8), asks: make(chan []detect.Finding, 1), findings: newFindings(),
+		scanner: scan.New(space, now), looks: make(chan look, 8), asks: make(chan []detect.Finding, 1),
+		backups: make(chan struct{}, 1), pairings: make(chan struct{}, 1), findings: newFindings(),
 		quarantine: reprovision.Quarantine{
 			Dir: filepath.Join(cfg.StateDir, "quarantine"), Max: cfg.Reprovision.QuarantineMax,
 			Keep: cfg.Reprovision.QuarantineKeep.Duration, Now: now,
@@ -72,9 +75,7 @@ func (d *Daemon) open(conn *dbus.Conn) error {
 	if d.keys, err = keyring.Open(filepath.Join(d.cfg.StateDir, "keyring")); err != nil {
 		return err
 	}
-	if d.book, err = openBook(d.state); err != nil {
-		return err
-	}
+	d.book = openBook(d.state, d.log)
 	if d.cfg.Detect.Watch != "off" {
 		if d.watcher, err = watch.New(d.space, watch.Config{Backend: watch.Backend(d.cfg.Detect.Watch)}, d.log); err != nil {
 			return err
@@ -95,6 +96,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.bus.Run(ctx) })
 	group.Go(func() error { return d.keeper.run(ctx, d.onSession, d.onLink) })
 	group.Go(func() error { return d.watchman(ctx) })
+	group.Go(func() error { return d.scrubber(ctx) })
 	group.Go(func() error { return d.asker(ctx) })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {

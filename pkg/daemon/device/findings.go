@@ -19,7 +19,8 @@ type findings struct {
 	report  detect.Report
 	unsaved int64 // bytes of items that no snapshot has as they are
 	told    map[userdata.Name]detect.Verdict
-	waiting string
+	waiting string                      // for damage
+	offer   string                      // data of an earlier device that could be taken over
 	failed  map[userdata.Name]time.Time // not before
 	wait    time.Duration
 }
@@ -72,6 +73,12 @@ func (f *findings) setWaiting(text string) {
 	f.waiting = text
 }
 
+func (f *findings) setOffer(text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.offer = text
+}
+
 // giveUp notes what could not be restored, to be tried again later.
 func (f *findings) giveUp(names []detect.Finding, now time.Time) {
 	f.mu.Lock()
@@ -118,6 +125,9 @@ func (f *findings) nextRetry(now time.Time) (<-chan time.Time, func()) {
 func (f *findings) snapshot() (report detect.Report, unsaved int64, waiting string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.waiting == "" {
+		return f.report, f.unsaved, f.offer
+	}
 	return f.report, f.unsaved, f.waiting
 }
 

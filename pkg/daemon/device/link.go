@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"sync"
 
 	"github.com/reprovision/reprovision/pkg/session"
 )
@@ -9,9 +10,18 @@ import (
 // onSession keeps a session company: it hears what the reader tells, and has
 // the watchman look, for the reader may have what the device has lost.
 func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
-	d.request(look{why: "session", critical: true, begun: true})
-	err := s.Events(ctx, func(e session.Event) error {
-		d.hear(e)
+	reader, err := d.keeper.reader()
+	if err != nil {
+		return // unpaired this very moment
+	}
+	var greeting sync.WaitGroup
+	defer greeting.Wait()
+	greeting.Go(func() {
+		d.greet(ctx)
+		d.request(look{why: "session", critical: true})
+	})
+	err = s.Events(ctx, func(e session.Event) error {
+		d.hear(e, reader.ID)
 		return nil
 	})
 	if ctx.Err() == nil {
@@ -19,7 +29,7 @@ func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
 	}
 }
 
-func (d *Daemon) hear(e session.Event) {
+func (d *Daemon) hear(e session.Event, reader string) {
 	switch e.Kind {
 	case session.EventCard:
 		d.keeper.setCard(e.Card)
@@ -29,11 +39,7 @@ func (d *Daemon) hear(e session.Event) {
 		d.log.Info("the reader says", "text", e.Text)
 		d.event("notice", map[string]any{"text": e.Text})
 	case session.EventUnpaired:
-		reader, err := d.keeper.reader()
-		if err == nil {
-			err = d.unpaired(reader.ID)
-		}
-		if err != nil {
+		if err := d.unpaired(reader); err != nil {
 			d.log.Error("cannot forget the reader that forgot this device", "error", err)
 		}
 	}

@@ -19,7 +19,7 @@ func (d *Daemon) Pair(ctx context.Context, address string, p busapi.Prompter) (b
 	if err != nil {
 		return busapi.PeerInfo{}, fmt.Errorf("%w: %w", busapi.ErrInvalidArguments, err)
 	}
-	end, err := d.ops.begin(ctx, activityPairing)
+	end, err := d.ops.only(ctx, activityPairing, d.pairings)
 	if err != nil {
 		return busapi.PeerInfo{}, err
 	}

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/detect"
 	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/reprovision"
-	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/userdata"
 	"github.com/reprovision/reprovision/pkg/vault"
@@ -20,29 +20,30 @@ import (
 // restoreRun is one walk through FIG. 6.
 type restoreRun struct {
 	*Daemon
-	sel        reprovision.Selection
-	snapshot   vault.SnapshotID // zero: the newest
-	from       *session.Vault   // another device's vault to take over; nil: own
-	quarantine string           // run to go on with
-	confirmed  bool             // no question at step 622
-	dry        bool
-	prompter   busapi.Prompter
+	sel       reprovision.Selection
+	snapshot  vault.SnapshotID // zero: the newest
+	from      *session.Vault   // another device's vault to take over; nil: own
+	fromName  string           // whose data the owner asked for, by name or vault; empty: own
+	resumed   *jobRecord       // the job that it goes on with; nil for a new one
+	confirmed bool             // no question at step 622
+	dry       bool
+	prompter  busapi.Prompter
 
 	end     func() // of the operation
 	began   time.Time
-	before  uint64
+	before  traffic
 	session *session.Session
 	vault   opened
 	dataSet *vault.DataSet
 	newest  bool // dataSet is the newest at the reader
 	sight   sight
 	plan    reprovision.Plan
-	done    reprovision.Result
-	failure error
-	result  busapi.ReprovisionResult
+	job     jobRecord
+	outcome
+	result busapi.ReprovisionResult
 }
 
-// restore runs FIG. 6 while nothing else runs.
+// restore runs FIG. 6 while nothing else judges or restores.
 func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.ReprovisionResult, error) {
 	end, err := d.ops.begin(ctx, activityReprovision)
 	if err != nil {
@@ -50,7 +51,7 @@ func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.Reprovision
 	}
 	r.end = end
 	defer func() { r.end() }()
-	r.began = d.now()
+	r.began, r.outcome = d.now(), newOutcome()
 	final, err := reprovision.Drive(ctx, r.step)
 	r.result.Seconds = d.now().Sub(r.began).Seconds()
 	switch {
@@ -62,7 +63,7 @@ func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.Reprovision
 		return r.result, busapi.ErrDeclined
 	}
 	d.tellRestored(r)
-	return r.result, r.failure
+	return r.result, nil // what could not be restored is in the result
 }
 
 func (r *restoreRun) step(ctx context.Context, s reprovision.State) (reprovision.Event, error) {
@@ -71,26 +72,27 @@ func (r *restoreRun) step(ctx context.Context, s reprovision.State) (reprovision
 		return reprovision.Begin, nil
 	case reprovision.Querying:
 		return r.query(ctx)
-	case reprovision.Passcode: // the vault is open: its key is here
+	case reprovision.Passcode: // no vault has one yet: its key is here, or the reader gives it
 		return reprovision.OpenAlready, nil
 	case reprovision.Confirming:
 		return r.confirm(ctx)
 	case reprovision.Restoring:
 		return r.write(ctx)
 	case reprovision.Proving:
-		return reprovision.Proved, r.conclude()
+		return r.prove(ctx)
 	}
 	return 0, fmt.Errorf("cannot enter a passcode for a vault that has none")
 }
 
-// query asks the reader for data of this device or its user (step 612).
+// query asks the reader for data of this device or its user (step 612). It
+// changes nothing, here or there.
 func (r *restoreRun) query(ctx context.Context) (reprovision.Event, error) {
 	s, err := r.keeper.wait(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if r.session != s {
-		r.session, r.before = s, s.BytesReceived()
+		r.session, r.before = s, usage(s)
 	}
 	found, err := r.locate(ctx)
 	if err != nil || !found {
@@ -99,94 +101,126 @@ func (r *restoreRun) query(ctx context.Context) (reprovision.Event, error) {
 	return reprovision.DataFound, nil
 }
 
-// locate finds the data set to restore; false when the reader has none.
+// locate finds what to restore: the data set, or the vault of an earlier device
+// of this owner; false when the reader has neither.
 func (r *restoreRun) locate(ctx context.Context) (bool, error) {
 	if r.from != nil {
-		return r.takeOver(ctx, *r.from)
+		return true, nil
 	}
 	v, have, err := r.own()
 	if err != nil {
 		return false, err
 	}
-	if have {
+	if have && r.fromName == "" {
 		r.vault = v
-		head, err := r.follow(ctx, r.session, v)
-		if err != nil {
-			return false, err
-		}
-		if head != nil {
-			return true, r.pick(ctx, head)
+		if found, err := r.pick(ctx); err != nil || found {
+			return found, err
 		}
 	}
 	_, others, err := r.find(ctx, r.session, v.id)
 	if err != nil || len(others) == 0 {
 		return false, err
 	}
-	from, err := r.choose(others)
+	from, err := r.choose(others, r.fromName)
 	if err != nil {
 		return false, err
 	}
-	return r.takeOver(ctx, from)
+	r.from = &from
+	return true, nil
 }
 
-func (r *restoreRun) takeOver(ctx context.Context, from session.Vault) (bool, error) {
-	v, err := r.claim(ctx, r.session, from)
-	if err != nil {
-		return false, err
+// pick chooses the snapshot that was asked for, of the device's own vault. An
+// older one is to be had even where the newest cannot be read.
+func (r *restoreRun) pick(ctx context.Context) (bool, error) {
+	head, herr := r.follow(ctx, r.session, r.vault)
+	r.dataSet, r.newest = head, true
+	if r.snapshot.IsZero() || head != nil && r.snapshot == head.Header().Snapshot {
+		return head != nil, herr
 	}
-	r.log.Info("took over the data of an earlier device", "device", from.Owner)
-	r.from, r.vault = nil, v
-	head, err := r.follow(ctx, r.session, v)
-	if err != nil || head == nil {
-		return false, err
-	}
-	return true, r.pick(ctx, head)
-}
-
-// pick chooses the snapshot that was asked for.
-func (r *restoreRun) pick(ctx context.Context, head *vault.DataSet) error {
-	if r.snapshot.IsZero() || r.snapshot == head.Header().Snapshot {
-		r.dataSet, r.newest = head, true
-		return nil
-	}
+	r.newest = false
 	list, err := r.session.Snapshots(ctx, session.SnapshotQuery{Vault: r.vault.id})
-	if err != nil {
-		return err
+	if err != nil && !errors.Is(err, session.ErrNoVault) {
+		return false, err
 	}
 	for _, snap := range list {
 		if vault.SnapshotID(snap.ID) == r.snapshot {
 			r.dataSet, err = r.load(ctx, r.session, r.vault, snap)
-			return err
+			return true, err
 		}
 	}
-	return fmt.Errorf("%w: the reader has no snapshot %s", busapi.ErrInvalidArguments, r.snapshot)
+	return false, fmt.Errorf("%w: the reader has no snapshot %s", busapi.ErrInvalidArguments, r.snapshot)
+}
+
+// takeOver makes this device the owner of the vault that was chosen. The owner
+// has confirmed it by now.
+func (r *restoreRun) takeOver(ctx context.Context) error {
+	v, err := r.claim(ctx, r.session, *r.from)
+	if err != nil {
+		return err
+	}
+	r.log.Info("took over the data of an earlier device", "device", r.from.Owner)
+	r.from, r.fromName, r.vault = nil, "", v
+	r.findings.setOffer("")
+	found, err := r.pick(ctx)
+	if err == nil && !found {
+		err = busapi.ErrNoData
+	}
+	return err
 }
 
 // confirm plans, and asks the owner unless that is settled (step 622).
 func (r *restoreRun) confirm(ctx context.Context) (reprovision.Event, error) {
+	if r.from != nil {
+		return r.confirmTakeOver(ctx)
+	}
 	if err := r.makePlan(ctx); err != nil {
 		return 0, err
 	}
 	h := r.dataSet.Header()
 	r.result.Snapshot, r.result.DryRun, r.result.Planned = h.Snapshot.String(), r.dry, int64(len(r.plan.Actions))
-	r.result.Kept = r.toBus(r.plan.Kept)
-	r.result.Items = r.planned()
+	r.result.Kept, r.result.Items = r.toBus(r.plan.Kept), r.planned()
 	switch {
 	case r.dry:
 		return reprovision.Declined, nil
 	case r.confirmed || len(r.plan.Actions) == 0:
 		return reprovision.Confirmed, nil
-	case r.prompter == nil:
-		return 0, busapi.ErrNoAgent
 	}
-	return r.ask(ctx)
+	return r.ask(ctx, r.result)
+}
+
+// confirmTakeOver asks before anything of the other device is touched; what is
+// in its vault cannot be told before.
+func (r *restoreRun) confirmTakeOver(ctx context.Context) (reprovision.Event, error) {
+	head := vault.SnapshotID(r.from.Head.ID).String()
+	what := fmt.Sprintf("%d bytes, saved by the device called %q", r.from.Head.Bytes, userdata.Printable(r.from.Owner))
+	switch {
+	case r.dry:
+		return 0, fmt.Errorf("%w: the reader has data of an earlier device (%s), and to look into it is to take it over", busapi.ErrInputNeeded, what)
+	case r.confirmed:
+		return reprovision.Confirmed, r.planTakeOver(ctx)
+	}
+	return r.ask(ctx, busapi.ReprovisionResult{Snapshot: head, Planned: 1, Items: []busapi.Finding{
+		{Path: what, Class: "all", Verdict: "take over", Reason: "this device has no data of its own at the reader"},
+	}})
+}
+
+func (r *restoreRun) planTakeOver(ctx context.Context) error {
+	if err := r.takeOver(ctx); err != nil {
+		return err
+	}
+	_, err := r.confirm(ctx)
+	return err
 }
 
 // ask asks the owner. Meanwhile other operations run: nobody keeps the device
-// from mending itself by leaving a question open. So the plan is made anew.
-func (r *restoreRun) ask(ctx context.Context) (reprovision.Event, error) {
+// from mending itself by leaving a question open. So FIG. 6 starts anew when the
+// answer is yes, and does not ask again.
+func (r *restoreRun) ask(ctx context.Context, summary busapi.ReprovisionResult) (reprovision.Event, error) {
+	if r.prompter == nil {
+		return 0, busapi.ErrNoAgent
+	}
 	r.end()
-	yes, err := r.prompter.ConfirmReprovision(ctx, r.result)
+	yes, err := r.prompter.ConfirmReprovision(ctx, summary)
 	if errors.Is(err, busapi.ErrDeclined) || errors.Is(err, busapi.ErrCanceled) {
 		yes, err = false, nil
 	}
@@ -199,8 +233,8 @@ func (r *restoreRun) ask(ctx context.Context) (reprovision.Event, error) {
 	if err != nil || !yes {
 		return reprovision.Declined, err
 	}
-	r.confirmed = true // an interruption does not ask again
-	return reprovision.Confirmed, r.makePlan(ctx)
+	r.confirmed = true
+	return reprovision.Interrupted, nil
 }
 
 func (r *restoreRun) makePlan(ctx context.Context) error {
@@ -208,44 +242,61 @@ func (r *restoreRun) makePlan(ctx context.Context) error {
 	if r.sight, err = r.inspect(ctx, look{why: "reprovision", critical: true}); err != nil {
 		return err
 	}
+	saved := r.dataSet.Manifest()
+	for _, n := range r.sel.Below {
+		if !slices.ContainsFunc(saved.Items(), func(it manifest.Item) bool { return it.Name.Below(n) }) {
+			return fmt.Errorf("%w: the snapshot has nothing at %s", busapi.ErrInvalidArguments, r.space.Path(n))
+		}
+	}
 	report := r.sight.report
 	if !r.newest || r.dataSet != r.book.current() {
-		report = detect.Judge(r.space, detect.Reference{Manifest: r.dataSet.Manifest()}, r.sight.now)
+		report = detect.Judge(r.space, detect.Reference{Manifest: saved, Forgotten: r.book.isForgotten}, r.sight.now)
 	}
-	r.plan = reprovision.NewPlan(r.dataSet.Manifest(), r.sight.now, report, r.sel)
+	r.plan = reprovision.NewPlan(saved, r.sight.now, report, r.sel)
+	r.leaveLaterWork(report)
 	return nil
+}
+
+// leaveLaterWork takes out of a resumed job what somebody has changed, or said
+// to be meant, since it was planned.
+func (r *restoreRun) leaveLaterWork(report detect.Report) {
+	job := r.resumed
+	if job == nil && r.job.Run != "" {
+		job = &r.job // planned by an earlier attempt of this very run
+	}
+	if job == nil {
+		return
+	}
+	r.plan.Actions = slices.DeleteFunc(r.plan.Actions, func(a reprovision.Action) bool {
+		f, differs := report.Find(a.Want.Name)
+		return r.book.isForgotten(a.Want.Name) || !job.still(a, differs && f.Verdict.Damage())
+	})
 }
 
 func (r *restoreRun) planned() []busapi.Finding {
 	out := make([]busapi.Finding, 0, len(r.plan.Actions))
 	for _, a := range r.plan.Actions {
+		verdict := detect.Changed
+		if f, ok := r.sight.report.Find(a.Want.Name); ok {
+			verdict = f.Verdict
+		}
 		out = append(out, busapi.Finding{
-			Path: r.space.Path(a.Want.Name), Class: string(a.Want.Class), Verdict: string(r.verdict(a)), Reason: a.Reason,
+			Path: r.space.Path(a.Want.Name), Class: string(a.Want.Class), Verdict: string(verdict), Reason: a.Reason,
 		})
 	}
 	return out
 }
 
-func (r *restoreRun) verdict(a reprovision.Action) detect.Verdict {
-	if f, ok := r.sight.report.Find(a.Want.Name); ok {
-		return f.Verdict
-	}
-	return detect.Changed
-}
-
 // write restores what was planned (step 624). When the link goes, the figure
 // starts again as soon as the reader is back, and most of the plan is done.
 func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
-	if len(r.plan.Actions) == 0 {
-		return reprovision.Restored, nil
-	}
-	run := r.Daemon.quarantine.Begin(r.quarantine)
-	r.quarantine = run.Name()
-	if err := r.state.store(keyJob, r.job()); err != nil {
+	if err := r.openJob(); err != nil {
 		return 0, err
 	}
+	run := r.Daemon.quarantine.Begin(r.job.Run)
 	restorer := &reprovision.Restorer{
 		Space: r.space, DataSet: r.dataSet, Run: run, Hook: r.runHooks, Reread: r.reread, Log: r.log,
+		Due: r.job.Owed, Owe: r.owe,
 		CacheDir: filepath.Join(r.cfg.StateDir, "restore"),
 		Fetch:    fetchFrom(r.session, r.vault.id),
 		Open: func(id vault.BlobID, sealed []byte) ([]byte, error) {
@@ -254,70 +305,42 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 		Progress: func(done, total int64) { r.progress(activityReprovision, done, total) },
 	}
 	done, err := restorer.Restore(ctx, r.plan)
-	r.add(done)
+	r.add(r.plan, done)
 	if errors.Is(err, reprovision.ErrInterrupted) {
-		r.log.Info("reprovision interrupted, going on when the reader is back", "restored", r.done.Restored)
+		r.log.Info("reprovision interrupted, going on when the reader is back", "restored", done.Restored)
 		return reprovision.Interrupted, nil
 	}
-	if err != nil {
-		return 0, err
-	}
-	return reprovision.Restored, r.state.drop(keyJob)
+	return reprovision.Restored, err
 }
 
-func (r *restoreRun) job() jobRecord {
-	return jobRecord{
-		Snapshot: r.dataSet.Header().Snapshot, Names: r.plan.Names(), Overwrite: r.sel.Overwrite, Quarantine: r.quarantine,
+// openJob writes down what is about to be done, so that it can be gone on with
+// after whatever happens.
+func (r *restoreRun) openJob() error {
+	switch {
+	case r.job.Run != "": // of an earlier attempt of this run
+		return nil
+	case r.resumed != nil:
+		r.job = *r.resumed
+		return nil
 	}
+	r.job = jobRecord{
+		Snapshot: r.dataSet.Header().Snapshot, Damage: r.sel.Damage, Overwrite: r.sel.Overwrite,
+		Run: r.Daemon.quarantine.Begin("").Name(),
+	}
+	for _, a := range r.plan.Actions {
+		r.job.Items = append(r.job.Items, jobItem{Name: a.Want.Name, Before: a.Before, Known: a.Known})
+	}
+	if len(r.job.Items) == 0 {
+		return nil
+	}
+	return r.state.storeJob(r.job)
 }
 
-// add sums up what several attempts did.
-func (r *restoreRun) add(more reprovision.Result) {
-	r.done.Restored += more.Restored
-	r.done.Verified += more.Verified
-	r.done.Quarantined += more.Quarantined
-	r.done.Failed = append(r.done.Failed, more.Failed...)
-	r.done.Hooks = append(r.done.Hooks, more.Hooks...)
-	r.done.Done = append(r.done.Done, more.Done...)
-}
-
-// reread reads items back from the medium, every byte, and takes note of how
-// they look now if they are as the newest snapshot has them.
-func (r *restoreRun) reread(ctx context.Context, names []userdata.Name) (manifest.Manifest, error) {
-	found, err := r.scanner.ScanNames(ctx, names, scan.Cache{}, scan.Options{Deep: true})
-	if err != nil {
-		return manifest.Manifest{}, err
+// owe writes down that a class's hooks have to run, or have run.
+func (r *restoreRun) owe(c userdata.Class, owed bool) error {
+	r.job.Owed = slices.DeleteFunc(r.job.Owed, func(o userdata.Class) bool { return o == c })
+	if owed {
+		r.job.Owed = append(r.job.Owed, c)
 	}
-	r.book.restored(names, found.Cache)
-	return found.Manifest, nil
-}
-
-// conclude turns what was done into the answer.
-func (r *restoreRun) conclude() error {
-	r.result.Restored, r.result.Verified = int64(r.done.Restored), int64(r.done.Verified)
-	r.result.Quarantined = int64(r.done.Quarantined)
-	if r.done.Quarantined > 0 {
-		r.result.Quarantine = filepath.Join(r.Daemon.quarantine.Dir, r.quarantine)
-	}
-	r.result.Failed, r.result.Hooks = r.toBus(r.done.Failed), r.done.Hooks
-	r.result.BytesReceived = int64(r.session.BytesReceived() - r.before)
-	if len(r.done.Failed) > 0 {
-		f := r.done.Failed[0]
-		r.failure = fmt.Errorf("%w: %d of %d items not restored, the first %s: %s", busapi.ErrPartial,
-			len(r.done.Failed), len(r.plan.Actions), r.space.Path(f.Name), f.Reason)
-	}
-	return nil
-}
-
-func (d *Daemon) tellRestored(r *restoreRun) {
-	if r.dry || r.result.Planned == 0 {
-		return
-	}
-	d.event("reprovision", map[string]any{
-		"snapshot": r.result.Snapshot, "planned": r.result.Planned, "restored": r.result.Restored,
-		"verified": r.result.Verified, "failed": int64(len(r.result.Failed)),
-	})
-	d.log.Info("reprovisioned", "planned", r.result.Planned, "verified", r.result.Verified,
-		"failed", len(r.result.Failed), "seconds", r.result.Seconds)
-	d.request(look{why: "reprovisioned"})
+	return r.state.storeJob(r.job)
 }

@@ -12,7 +12,6 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/reprovision/reprovision/pkg/scan"
-	"github.com/reprovision/reprovision/pkg/userdata"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
 
@@ -30,8 +29,9 @@ const (
 	keySeen      = "seen"      // how its files were observed when last intact
 	keyPrepared  = "prepared"  // a data set that may or may not be committed
 	keyPending   = "pending"   // an unfinished backup
-	keyJob       = "job"       // an unfinished reprovision
+	keyLost      = "lost"      // items that are damaged here and that no snapshot has
 	keyForgotten = "forgotten" // names whose loss or change the owner means
+	keyErased    = "erased"    // items that were found erased and are not back yet
 	keyScrubbed  = "scrubbed"  // when every byte was last read, seconds since the epoch
 )
 
@@ -42,14 +42,6 @@ func stateBucket() []byte { return []byte("state") }
 type pendingBackup struct {
 	Snapshot vault.SnapshotID `cbor:"1,keyasint"`
 	Full     bool             `cbor:"2,keyasint"`
-}
-
-// jobRecord is an unfinished reprovision.
-type jobRecord struct {
-	Snapshot   vault.SnapshotID `cbor:"1,keyasint"`
-	Names      []userdata.Name  `cbor:"2,keyasint"` // what was planned
-	Overwrite  bool             `cbor:"3,keyasint"`
-	Quarantine string           `cbor:"4,keyasint"`
 }
 
 func openState(dir string) (*state, error) {
@@ -154,8 +146,8 @@ func (s *state) dataSet(key string) (*vault.DataSet, error) {
 func (s *state) seen() (scan.Cache, error) {
 	var c scan.Cache
 	raw, err := s.get(keySeen)
-	if err != nil || raw == nil {
-		return c, err
+	if err == nil && raw != nil {
+		err = c.Unmarshal(raw)
 	}
-	return c, c.Unmarshal(raw)
+	return c, err
 }

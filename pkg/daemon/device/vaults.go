@@ -47,11 +47,7 @@ func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error)
 		return opened{}, err
 	}
 	if !have {
-		if v.key, err = vault.NewKey(); err != nil {
-			return opened{}, err
-		}
-		v.id = vault.NewVaultID()
-		if err := d.keys.SetVaultKey(v.id, v.key.Bytes()); err != nil {
+		if v, err = d.newVault(); err != nil {
 			return opened{}, err
 		}
 	}
@@ -59,7 +55,33 @@ func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error)
 	if err != nil || there != nil {
 		return v, err
 	}
-	return v, s.CreateVault(ctx, session.NewVault{ID: v.id, Slots: []session.Slot{{Kind: slotReader, Data: v.key.Bytes()}}})
+	err = create(ctx, s, v)
+	if !errors.Is(err, session.ErrExists) {
+		return v, err
+	}
+	// Another device took the vault over as this one's replacement. What this
+	// device saves from now on goes into a vault of its own again.
+	d.log.Warn("another device has taken over this device's vault, making a new one", "vault", v.id)
+	d.event("notice", map[string]any{"text": "another device has taken over this device's saved data; the next backup is a new start"})
+	if v, err = d.newVault(); err != nil {
+		return v, err
+	}
+	return v, create(ctx, s, v)
+}
+
+func create(ctx context.Context, s *session.Session, v opened) error {
+	return s.CreateVault(ctx, session.NewVault{ID: v.id, Slots: []session.Slot{{Kind: slotReader, Data: v.key.Bytes()}}})
+}
+
+// newVault makes a vault key, and writes it down before anything is sealed
+// with it.
+func (d *Daemon) newVault() (opened, error) {
+	key, err := vault.NewKey()
+	if err != nil {
+		return opened{}, err
+	}
+	v := opened{id: vault.NewVaultID(), key: key}
+	return v, d.keys.SetVaultKey(v.id, key.Bytes())
 }
 
 // find asks the reader for its vaults (step 612): the one with that id if this
@@ -73,6 +95,7 @@ func (d *Daemon) find(ctx context.Context, s *session.Session, id vault.VaultID)
 		switch {
 		case v.Mine && v.ID == id:
 			mine = &v
+		case v.ID == id: // was this device's, and is another's now
 		case v.Head != nil && hasSlot(v, slotReader):
 			others = append(others, v)
 		}
@@ -118,6 +141,10 @@ func (d *Daemon) follow(ctx context.Context, s *session.Session, v opened) (*vau
 	}
 	ours := d.book.current()
 	if ours != nil && ours.Header().Seq >= base.Header().Seq {
+		if ours.Header().Seq > base.Header().Seq {
+			d.log.Warn("the reader's newest snapshot is older than the newest that this device knows",
+				"reader", base.Header().Seq, "device", ours.Header().Seq)
+		}
 		return base, nil
 	}
 	return base, d.adopt(base)
@@ -145,7 +172,7 @@ func fetchFrom(s *session.Session, id vault.VaultID) vault.Fetch {
 
 // adopt makes a data set the reference from now on.
 func (d *Daemon) adopt(ds *vault.DataSet) error {
-	return d.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyPending: nil}, nil)
+	return d.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyPending: nil}, nil, nil)
 }
 
 // claim takes over the vault of another device of this owner (paragraph 38).

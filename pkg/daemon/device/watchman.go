@@ -2,7 +2,6 @@ package device
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/detect"
@@ -16,7 +15,6 @@ type look struct {
 	why      string
 	deep     bool // read every byte of everything
 	critical bool // read every byte of the service books and keys
-	begun    bool // a session has begun: compare notes with the reader first
 }
 
 // request asks the watchman to look. When it is busy with several looks already
@@ -29,71 +27,57 @@ func (d *Daemon) request(l look) {
 }
 
 // watchman looks for damage whenever there is a reason to: at the start, on a
-// hint of the watch, at the beginning of a session, after a pairing, and from
-// time to time. Nothing wakes it otherwise.
+// hint of the watch, at the beginning of a session, after a pairing, and when a
+// scrub is through. Nothing wakes it otherwise.
 func (d *Daemon) watchman(ctx context.Context) error {
 	var hints <-chan watch.Hint
 	if d.watcher != nil {
 		hints = d.watcher.Hints()
 	}
 	d.request(look{why: "start"})
+	var settle <-chan time.Time
 	for {
-		scrub, stopScrub := d.nextScrub()
-		retry, stopRetry := d.findings.nextRetry(d.now())
+		retry, stop := d.findings.nextRetry(d.now())
+		var l look
 		select {
 		case <-ctx.Done():
-			stopScrub()
-			stopRetry()
+			stop()
 			return ctx.Err()
 		case _, open := <-hints:
 			if !open {
 				hints = nil
-				continue
 			}
-			d.attend(ctx, look{why: "watch"})
-		case l := <-d.looks:
-			d.attend(ctx, l)
-		case <-scrub:
-			d.attend(ctx, look{why: "scrub", deep: true})
+			l = look{why: "watch"}
+		case l = <-d.looks:
+		case <-settle:
+			l = look{why: "settled"}
 		case <-retry:
-			d.attend(ctx, look{why: "retry"})
+			l = look{why: "retry"}
 		}
-		stopScrub()
-		stopRetry()
+		stop()
+		settle = d.attend(ctx, l)
 	}
 }
 
-// nextScrub fires when every byte is due to be read again. It counts from the
-// last scrub that was finished, so that restarts neither skip nor repeat one.
-func (d *Daemon) nextScrub() (<-chan time.Time, func()) {
-	every := d.cfg.Detect.ScrubEvery.Duration
-	if every == 0 {
-		return nil, func() {}
-	}
-	var last int64
-	if _, err := d.state.load(keyScrubbed, &last); err != nil {
-		d.log.Warn("cannot tell when the last scrub was", "error", err)
-	}
-	wait := min(max(time.Unix(last, 0).Add(every).Sub(d.now()), 0), every)
-	timer := time.NewTimer(wait)
-	return timer.C, func() { timer.Stop() }
-}
-
-// attend looks once and acts on what it finds.
-func (d *Daemon) attend(ctx context.Context, l look) {
-	if l.begun {
-		d.greet(ctx)
-	}
+// attend looks once and acts on what it finds. What was written lately is worth
+// one more look when it has been left alone for a while: only then is it known
+// well enough for a silent change to be told from an edit. The channel fires
+// when that is; it is nil when there is nothing of the kind.
+func (d *Daemon) attend(ctx context.Context, l look) <-chan time.Time {
 	seen, err := d.lookOnce(ctx, l)
-	if err == nil && len(seen.report.Damaged()) > 0 {
-		err = d.act(ctx, seen)
-	}
 	if err == nil {
 		err = d.resume(ctx)
+	}
+	if err == nil && len(seen.report.Damaged()) > 0 {
+		err = d.act(ctx, seen)
 	}
 	if err != nil && ctx.Err() == nil {
 		d.log.Error("cannot look after the user data", "why", l.why, "error", err)
 	}
+	if l.why == "settled" || !d.book.cache().Unsettled() {
+		return nil
+	}
+	return time.After(scan.DefaultSettle + time.Second)
 }
 
 func (d *Daemon) lookOnce(ctx context.Context, l look) (sight, error) {
@@ -102,11 +86,7 @@ func (d *Daemon) lookOnce(ctx context.Context, l look) (sight, error) {
 		return sight{}, err
 	}
 	defer end()
-	seen, err := d.inspect(ctx, l)
-	if err == nil && l.deep {
-		err = errors.Join(d.state.store(keyScrubbed, d.now().Unix()), d.book.save(), d.quarantine.Expire())
-	}
-	return seen, err
+	return d.inspect(ctx, l)
 }
 
 // sight is one look at the user-data space: what is there, and what it is worth.
@@ -122,26 +102,24 @@ const tries = 5
 // it, the settling time apart.
 func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
 	seen, err := d.glance(ctx, l, d.stale(l))
-	for range tries {
-		if err != nil || len(seen.report.Damaged()) == 0 {
-			break
-		}
+	var confirmed []detect.Finding
+	for try := 0; err == nil && try < tries && len(confirmed) < len(seen.report.Damaged()); try++ {
 		if err := sleep(ctx, d.cfg.Detect.Settle.Duration); err != nil {
 			return sight{}, err
 		}
 		earlier := seen
 		again := earlier.now.Cache.With(scan.Cache{}, names(earlier.report.Damaged()))
-		if seen, err = d.glance(ctx, look{why: l.why}, again); err != nil {
-			break
-		}
-		if len(detect.Confirm(earlier.report, seen.report)) == len(seen.report.Damaged()) {
-			break
+		if seen, err = d.glance(ctx, look{why: l.why}, again); err == nil {
+			confirmed = detect.Confirm(earlier.report, seen.report)
 		}
 	}
 	if err != nil {
 		return sight{}, err
 	}
-	d.book.observe(seen.now, seen.report)
+	seen.report = seen.report.Only(confirmed)
+	if err := d.book.observe(seen.now, seen.report); err != nil {
+		d.log.Error("cannot write down what was found", "error", err)
+	}
 	d.publish(seen)
 	return seen, nil
 }
@@ -157,11 +135,7 @@ func (d *Daemon) stale(l look) scan.Cache {
 
 // glance scans and judges once.
 func (d *Daemon) glance(ctx context.Context, l look, cache scan.Cache) (sight, error) {
-	opts := scan.Options{Deep: l.deep}
-	if l.why == "scrub" {
-		opts.Rate = d.cfg.Detect.ScrubRate
-	}
-	now, err := d.scanner.Scan(ctx, cache, opts)
+	now, err := d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep})
 	if err != nil {
 		return sight{}, err
 	}

@@ -50,7 +50,7 @@ func (d *Daemon) Forget(ctx context.Context, device string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.keys.RemovePeer(p.ID); err != nil {
+	if err := d.unpin(p.ID); err != nil {
 		return err
 	}
 	if d.presence.tell(p.ID, session.Event{Kind: session.EventUnpaired}) {
@@ -101,7 +101,7 @@ func (d *Daemon) Status(ctx context.Context) (busapi.ReaderStatus, error) {
 	if st.Devices, err = d.Devices(ctx); err != nil {
 		return st, err
 	}
-	records, err := d.store.Vaults()
+	records, err := readable(d.store, d.log)
 	if err != nil {
 		return st, err
 	}

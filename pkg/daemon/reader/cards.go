@@ -16,11 +16,11 @@ const pcscSocket = "/run/pcscd/pcscd.comm"
 
 // newCardReader makes the card reader that the settings name; nil for none.
 // Where it is left open, PC/SC is used if the machine has it, else the file card.
-func newCardReader(cfg config.Card, notify func(card.Event), log *slog.Logger) card.Reader {
+func newCardReader(cfg config.Card, env func(string) string, notify func(card.Event), log *slog.Logger) card.Reader {
 	kind := cfg.Kind
 	if kind == "auto" {
 		kind = "file"
-		if hasPCSC() {
+		if hasPCSC(env) {
 			kind = "pcsc"
 		}
 		log.Info("card reader chosen", "kind", kind)
@@ -34,8 +34,8 @@ func newCardReader(cfg config.Card, notify func(card.Event), log *slog.Logger) c
 	return nil
 }
 
-func hasPCSC() bool {
-	path := os.Getenv("PCSCLITE_CSOCK_NAME") // what libpcsclite itself goes by
+func hasPCSC(env func(string) string) bool {
+	path := env("PCSCLITE_CSOCK_NAME") // what libpcsclite itself goes by
 	if path == "" {
 		path = pcscSocket
 	}

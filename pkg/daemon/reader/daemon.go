@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -32,6 +33,7 @@ type Daemon struct {
 	log      *slog.Logger
 	now      func() time.Time
 	keys     *keyring.Keyring
+	pinning  sync.Mutex // held while a peer in keys is changed
 	store    vault.Store
 	listener link.Listener
 	presence *presence
@@ -43,8 +45,9 @@ type Daemon struct {
 }
 
 // New opens the reader's state and brings everything together. It starts
-// nothing: Run does. The bus connection stays the caller's.
-func New(cfg config.Reader, conn *dbus.Conn, log *slog.Logger, now func() time.Time) (*Daemon, error) {
+// nothing: Run does. The bus connection stays the caller's. env is the
+// environment, which says where PC/SC is.
+func New(cfg config.Reader, conn *dbus.Conn, log *slog.Logger, now func() time.Time, env func(string) string) (*Daemon, error) {
 	d := &Daemon{cfg: cfg, log: log, now: now, presence: newPresence()}
 	var err error
 	if d.keys, err = keyring.Open(filepath.Join(cfg.StateDir, "keyring")); err != nil {
@@ -53,17 +56,17 @@ func New(cfg config.Reader, conn *dbus.Conn, log *slog.Logger, now func() time.T
 	if d.store, err = bolt.Open(filepath.Join(cfg.StateDir, "vault.db"), bolt.Options{}); err != nil {
 		return nil, err
 	}
-	if err := d.open(conn); err != nil {
+	if err := d.open(conn, env); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
 	return d, nil
 }
 
-func (d *Daemon) open(conn *dbus.Conn) error {
+func (d *Daemon) open(conn *dbus.Conn, env func(string) string) error {
 	d.bus = busapi.NewReader(conn, d, d.log)
 	d.panel = panel.New()
 	d.mirror = newMirror(d.store, d.log, d.cardChanged)
-	d.mirror.reader = newCardReader(d.cfg.Card, d.mirror.notice, d.log)
+	d.mirror.reader = newCardReader(d.cfg.Card, env, d.mirror.notice, d.log)
 	address, err := d.address()
 	if err != nil {
 		return err

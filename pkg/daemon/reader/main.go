@@ -15,16 +15,19 @@ import (
 
 // Main is scrd. It returns the exit code.
 func Main(ctx context.Context, args []string, errOut io.Writer, env func(string) string) int {
-	d := start.Daemon{Name: "scrd", File: config.ReaderFile, Bus: busapi.DeviceBus, Load: settings}
+	d := start.Daemon{
+		Name: "scrd", File: config.ReaderFile, Bus: busapi.DeviceBus,
+		Load: func(file string) (start.Settings, error) { return settings(file, env) },
+	}
 	return d.Main(ctx, args, errOut, env)
 }
 
-func settings(file string) (start.Settings, error) {
+func settings(file string, env func(string) string) (start.Settings, error) {
 	cfg, err := config.LoadReader(file)
 	return start.Settings{
 		LogLevel: cfg.LogLevel,
 		Serve: func(ctx context.Context, conn *dbus.Conn, log *slog.Logger) error {
-			d, err := New(cfg, conn, log, time.Now)
+			d, err := New(cfg, conn, log, time.Now, env)
 			if err != nil {
 				return err
 			}

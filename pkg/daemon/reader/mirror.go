@@ -29,6 +29,7 @@ type mirror struct {
 	state session.CardState
 	on    vault.VaultID // what the card holds, or is to hold; zero: not known
 	facts cardFacts
+	pulls uint64 // how often the card went
 }
 
 // cardFacts is what a status says of the card in the reader.
@@ -81,10 +82,18 @@ func (m *mirror) notice(e card.Event) {
 		default:
 		}
 	case card.EventRemoved:
-		m.set(session.CardState{Status: session.CardNone}, vault.VaultID{}, cardFacts{})
+		m.gone("")
 	case card.EventUnavailable:
-		m.set(session.CardState{Status: session.CardNone, Detail: text(e.Err)}, vault.VaultID{}, cardFacts{})
+		m.gone(text(e.Err))
 	}
+}
+
+func (m *mirror) gone(detail string) {
+	m.mu.Lock()
+	m.pulls++
+	pulls := m.pulls
+	m.mu.Unlock()
+	m.set(pulls, session.CardState{Status: session.CardNone, Detail: detail}, vault.VaultID{}, cardFacts{})
 }
 
 func text(err error) string {
@@ -94,8 +103,14 @@ func text(err error) string {
 	return err.Error()
 }
 
-func (m *mirror) set(s session.CardState, on vault.VaultID, f cardFacts) {
+// set notes what a look at the card found. pulls was counted before that look:
+// a card that was pulled since then is not there any more, whatever it held.
+func (m *mirror) set(pulls uint64, s session.CardState, on vault.VaultID, f cardFacts) {
 	m.mu.Lock()
+	if pulls != m.pulls {
+		m.mu.Unlock()
+		return
+	}
 	same := m.state == s
 	m.state, m.on, m.facts = s, on, f
 	m.mu.Unlock()
@@ -110,7 +125,9 @@ func (m *mirror) stateFor(id vault.VaultID) session.CardState {
 	defer m.mu.Unlock()
 	s := m.state
 	if good := s.Status == session.CardOK || s.Status == session.CardStale || s.Status == session.CardFull; good && !m.on.IsZero() && m.on != id {
-		return session.CardState{Status: session.CardOtherVault, Detail: "the card holds the data of another device"}
+		// Another device of this reader has its card in: nothing is wrong with
+		// that, and there is no card for this one.
+		return session.CardState{Status: session.CardNone, Detail: "the card in the reader is another device's"}
 	}
 	return s
 }
@@ -120,6 +137,12 @@ func (m *mirror) holds(id vault.VaultID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.state.Status == session.CardOK && m.on == id
+}
+
+func (m *mirror) pulled() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.pulls
 }
 
 func (m *mirror) look() (session.CardState, cardFacts) {
@@ -143,6 +166,7 @@ func (m *mirror) update(ctx context.Context, id vault.VaultID) session.CardState
 // sync compares the card with the store and writes what is newer. For a blank
 // card the vault that asks decides whose it will be.
 func (m *mirror) sync(ctx context.Context, asking vault.VaultID) {
+	pulls := m.pulled()
 	state, on, facts := session.CardState{Status: session.CardNone}, vault.VaultID{}, cardFacts{}
 	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
 		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium)}
@@ -153,7 +177,10 @@ func (m *mirror) sync(ctx context.Context, asking vault.VaultID) {
 	if err != nil {
 		state = m.failed(err)
 	}
-	m.set(state, on, facts)
+	if state.Status == session.CardNone {
+		on, facts = vault.VaultID{}, cardFacts{}
+	}
+	m.set(pulls, state, on, facts)
 }
 
 // visit has the card for itself.

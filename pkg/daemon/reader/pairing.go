@@ -14,7 +14,7 @@ import (
 // display.
 func (d *Daemon) newPairing(id keyring.Identity, address link.Address) (*pairing.Reader, error) {
 	return pairing.NewReader(pairing.ReaderConfig{
-		Name: d.cfg.Name, Address: address, Key: id.Public(), Peers: d.keys, Display: screen{d}, Logger: d.log, Now: d.now,
+		Name: d.cfg.Name, Address: address, Key: id.Public(), Peers: pins{d}, Display: screen{d}, Logger: d.log, Now: d.now,
 		OnPaired: d.paired, Window: d.cfg.Pairing.Window.Duration,
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
@@ -46,17 +47,6 @@ func (d *Daemon) Hello(_ context.Context, p session.Peer, theirs session.Hello) 
 	return session.Hello{Name: d.cfg.Name, Card: d.mirror.stateFor(d.vaultOf(p.ID))}, nil
 }
 
-// rename keeps the name that a device calls itself up to date.
-func (d *Daemon) rename(p session.Peer, name string) {
-	known, err := d.keys.Peer(p.ID)
-	if err != nil || known.Name == name || name == "" {
-		return
-	}
-	if err := d.keys.PutPeer(keyring.NewPeer(known.PublicKey, name, known.Address, known.Paired)); err != nil {
-		d.log.Warn("cannot note a device's new name", "device", p.ID, "error", err)
-	}
-}
-
 // Events tells a device of changes of the card, and that it was forgotten.
 func (d *Daemon) Events(ctx context.Context, p session.Peer, send func(session.Event) error) error {
 	events, stop := d.presence.listen(p.ID)
@@ -78,7 +68,7 @@ func (d *Daemon) Events(ctx context.Context, p session.Peer, send func(session.E
 
 // Unpair forgets the calling device. Its data stay, for its successor.
 func (d *Daemon) Unpair(_ context.Context, p session.Peer) error {
-	err := d.keys.RemovePeer(p.ID)
+	err := d.unpin(p.ID)
 	d.event("pairing", map[string]any{"state": "unpaired", "device": p.ID})
 	d.bus.Refresh()
 	return err
@@ -96,6 +86,7 @@ func remote(err error) error {
 		{vault.ErrLimit, session.ErrTooLarge},
 		{vault.ErrCommit, session.ErrBadRequest},
 		{vault.ErrRecord, session.ErrBadRequest},
+		{syscall.ENOSPC, session.ErrTooLarge}, // its text says that the reader's disk is full
 	} {
 		if errors.Is(err, t.from) {
 			return fmt.Errorf("%w: %w", t.to, err)

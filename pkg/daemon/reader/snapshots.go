@@ -89,7 +89,8 @@ func (d *Daemon) Put(_ context.Context, p session.Peer, id session.ID, blobs ite
 	}
 	for b, err := range blobs {
 		if err != nil {
-			return stored, errors.Join(err, flush()) // what arrived whole need not come again
+			err = errors.Join(err, flush()) // what arrived whole need not come again
+			return stored, err
 		}
 		group = append(group, vault.StoredBlob{ID: b.ID, Sealed: b.Data})
 		if bytes += len(b.Data); bytes >= groupBytes || len(group) == vault.MaxPutBlobs {
@@ -98,7 +99,8 @@ func (d *Daemon) Put(_ context.Context, p session.Peer, id session.ID, blobs ite
 			}
 		}
 	}
-	return stored, flush()
+	err := flush()
+	return stored, err
 }
 
 // Commit makes a snapshot the newest, and brings the card up to date.
@@ -113,8 +115,18 @@ func (d *Daemon) Commit(ctx context.Context, p session.Peer, c session.Commit) (
 	if err != nil {
 		return session.CardState{}, remote(err)
 	}
+	d.clear(c.Vault)
 	d.event("backup", map[string]any{"device": p.ID, "snapshot": vault.SnapshotID(c.Snapshot).String(), "seq": int64(c.Seq)})
 	return d.mirror.update(ctx, c.Vault), nil
+}
+
+// clear removes what a vault's last commit did not name: it came from attempts
+// that were given up. A pending one keeps its blobs, for they are all named by
+// the commit that ends it.
+func (d *Daemon) clear(id vault.VaultID) {
+	if err := d.store.Unstage(id); err != nil {
+		d.log.Warn("cannot remove what interrupted backups left", "vault", id, "error", err)
+	}
 }
 
 // Get sends blobs, from the card alone if so asked.

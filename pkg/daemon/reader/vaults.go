@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/session"
@@ -17,7 +18,7 @@ const slotReader = "reader"
 // Vaults answers step 612: the device's own vaults, and those that it might
 // take over because their owner chose no passcode.
 func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, error) {
-	records, err := d.store.Vaults()
+	records, err := readable(d.store, d.log)
 	if err != nil {
 		return nil, remote(err)
 	}
@@ -33,6 +34,17 @@ func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, err
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// readable lists the vaults of a store. A damaged record costs that vault and
+// no other.
+func readable(store vault.Store, log *slog.Logger) ([]vault.Record, error) {
+	records, err := store.Vaults()
+	if errors.Is(err, vault.ErrDamaged) {
+		log.Error("some vaults are damaged", "error", err)
+		err = nil
+	}
+	return records, err
 }
 
 func (d *Daemon) describe(r vault.Record, caller string) (session.Vault, error) {
@@ -125,7 +137,7 @@ func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([
 
 // vaultOf is the vault of a device that was committed to last; zero for none.
 func (d *Daemon) vaultOf(device string) vault.VaultID {
-	records, err := d.store.Vaults()
+	records, err := readable(d.store, d.log)
 	if err != nil {
 		return vault.VaultID{}
 	}

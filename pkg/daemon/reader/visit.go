@@ -42,12 +42,12 @@ func (v *visit) sync(ctx context.Context, asking vault.VaultID) error {
 }
 
 // begin gives a blank card to the vault that asks; when none does, to the only
-// one that there is.
+// one that there is and reads.
 func (v *visit) begin(ctx context.Context, asking vault.VaultID) error {
 	v.facts.blank = true
 	v.state = session.CardState{Status: session.CardOK, Detail: "blank"}
 	if asking.IsZero() {
-		records, err := v.store.Vaults()
+		records, err := readable(v.store, v.log)
 		if err != nil || len(records) != 1 {
 			return err
 		}
