@@ -86,7 +86,7 @@ func TestDeviceMethods(t *testing.T) {
 
 	want := []string{
 		"Pair 00:1A:7D:DA:71:13", "Unpair", "Backup true", "Snapshots", "SnapshotItems s-1", "SnapshotItems s-1", "Check true",
-		"Reprovision {Classes:[keys] Paths:[/home/x/.ssh/id\xff] Snapshot:s1 DryRun:false Yes:true}",
+		"Reprovision {Classes:[keys] Paths:[/home/x/.ssh/id\xff] Snapshot:s1 From: DryRun:false Yes:true}",
 		`Forget ["/a\xff" "keys/b"]`,
 	}
 	if diff := cmp.Diff(want, backend.Calls()); diff != "" {

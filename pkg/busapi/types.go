@@ -105,6 +105,7 @@ type ReprovisionRequest struct {
 	Classes  []string `json:"classes"`  // none: all
 	Paths    []string `json:"paths"`    // none: all
 	Snapshot string   `json:"snapshot"` // empty: the newest
+	From     string   `json:"from"`     // take over the data of this earlier device, by name or vault; empty: own
 	DryRun   bool     `json:"dry_run"`
 	Yes      bool     `json:"yes"` // the owner has confirmed already (step 622)
 }

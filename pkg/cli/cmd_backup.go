@@ -27,7 +27,7 @@ func (a *app) backup(ctx context.Context, c *busapi.DeviceClient, full bool) err
 		return err
 	}
 	for _, name := range r.Held {
-		a.note("%s is damaged: its last good state is kept", printable(name))
+		a.note("the last good state is kept of %s", printable(name))
 	}
 	for _, why := range r.Skipped {
 		a.note("cannot save %s", printable(why))
@@ -59,7 +59,11 @@ func (a *app) backupOutcome(r busapi.BackupResult) error {
 		a.note("the snapshot is safe at the reader, but the card could not take it (%s)", printable(why))
 		return outcome{exitCard}
 	case "none":
-		a.note("there is no card in the reader: the snapshot is in the reader's own store only")
+		why := "there is no card in the reader"
+		if r.Card.Detail != "" {
+			why = r.Card.Detail
+		}
+		a.note("%s: the snapshot is in the reader's own store only", printable(why))
 	case "stale":
 		a.note("the card does not hold the newest snapshot yet")
 	}

@@ -19,6 +19,7 @@ func (a *app) reprovisionCommand() *cobra.Command {
 	flags.StringArrayVar(&req.Classes, "class", nil, "only this `CLASS`: service-books, keys, preferences or user-data (repeatable)")
 	flags.StringArrayVar(&req.Paths, "path", nil, "only this `PATH` and what lies below it (repeatable)")
 	flags.StringVar(&req.Snapshot, "snapshot", "", "from the snapshot `ID` instead of the newest")
+	flags.StringVar(&req.From, "from", "", "take over the data of an earlier `DEVICE` of yours, by its name or vault")
 	flags.BoolVar(&req.DryRun, "dry-run", false, "say what would be done, and do nothing")
 	flags.BoolVar(&req.Yes, "yes", false, "do not ask")
 	return cmd
@@ -63,13 +64,31 @@ func (a *app) reprovisioned(r busapi.ReprovisionResult) error {
 	for _, h := range r.Hooks {
 		a.note("a hook failed: %s", printable(h))
 	}
-	for _, f := range r.Failed {
-		a.note("cannot restore %s: %s", printable(f.Path), printable(f.Reason))
-	}
+	a.noteFailures(r.Failed)
 	if len(r.Failed) > 0 || !r.DryRun && r.Verified < r.Restored {
 		return outcome{exitPartial}
 	}
 	return nil
+}
+
+// noteFailures says each reason once: where a whole root cannot be written to,
+// a line an item would bury it.
+func (a *app) noteFailures(failed []busapi.Finding) {
+	var reasons []string
+	items := make(map[string][]string)
+	for _, f := range failed {
+		if len(items[f.Reason]) == 0 {
+			reasons = append(reasons, f.Reason)
+		}
+		items[f.Reason] = append(items[f.Reason], f.Path)
+	}
+	for _, why := range reasons {
+		what := printable(items[why][0])
+		if n := len(items[why]) - 1; n > 0 {
+			what = fmt.Sprintf("%s and %s more", what, count(int64(n), "item"))
+		}
+		a.note("cannot restore %s: %s", what, printable(why))
+	}
 }
 
 func showReprovision(p *printer, r busapi.ReprovisionResult) {

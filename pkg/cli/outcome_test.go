@@ -20,7 +20,7 @@ func TestReprovisionRequest(t *testing.T) {
 		t.Fatalf("got %+v", r)
 	}
 	cwd, _ := os.Getwd()
-	want := []string{fmt.Sprintf("Reprovision {Classes:[keys preferences] Paths:[/b keys/x %s/y] Snapshot:s1 DryRun:false Yes:true}", cwd)}
+	want := []string{fmt.Sprintf("Reprovision {Classes:[keys preferences] Paths:[/b keys/x %s/y] Snapshot:s1 From: DryRun:false Yes:true}", cwd)}
 	if diff := cmp.Diff(want, w.device.Calls()); diff != "" {
 		t.Error(diff)
 	}
@@ -48,7 +48,7 @@ func TestOutcomes(t *testing.T) {
 		{"card unformatted", "backup", card("unformatted", ""), 9, "Saved", "safe at the reader"},
 		{"card blank", "backup", card("blank", ""), 9, "Saved", "safe at the reader"},
 		{"skipped", "backup", func(v *bustest.DeviceValues) { v.Saved.Skipped = []string{"/x: denied"} }, 8, "Saved", "cannot save /x: denied"},
-		{"held", "backup", func(v *bustest.DeviceValues) { v.Saved.Held = []string{"/x"} }, 0, "Saved", "/x is damaged"},
+		{"held", "backup", func(v *bustest.DeviceValues) { v.Saved.Held = []string{"/x"} }, 0, "Saved", "the last good state is kept of /x"},
 		{"no change", "backup", func(v *bustest.DeviceValues) { v.Saved.Changed = false }, 0, "Nothing has changed since snapshot s3.", ""},
 		{"empty", "backup", func(v *bustest.DeviceValues) { v.Saved = busapi.BackupResult{} }, 0, "nothing to save", ""},
 		{"intact", "check", func(v *bustest.DeviceValues) { v.Found.Counts = map[string]int64{"intact": 3, "changed": 1} }, 0,
