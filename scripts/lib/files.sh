@@ -60,7 +60,7 @@ write_device() {
 		cat <<-EOF
 			# Short times, and restores without a question. scripts/sandbox wrote this
 			# file once; change it and start reprovisiond again.
-			name = "sandbox phone"
+			name = $(quoted "phone $(basename -- "$dir" | tr -cd '[:alnum:]._-' | cut -c 1-40)")
 			state_dir = $(quoted "$dir/device")
 			log_level = "debug"
 

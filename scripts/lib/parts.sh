@@ -10,6 +10,9 @@ scrctl() {
 bus_answers() { [ -S "$bus" ]; }
 gate_answers() { "$bin/linkgate" say "$sockets/gate.sock" status >/dev/null 2>&1; }
 card_is_ready() { tail -c "+$((card_log + 1))" "$dir/log/virtualcard.log" | grep -x ready >/dev/null; }
+card_state() { scrctl card status | sed -n 's/.*"state": *"\([a-z-]*\)".*/\1/p'; }
+card_is_pull() { [ "$(card_state)" = none ]; }
+card_is_insert() { [ "$(card_state)" != none ]; }
 scrd_answers() { scrctl reader status >/dev/null; }
 # The answer of the reader alone has no word on what the device does.
 reprovisiond_answers() { scrctl status | grep '"activity"' >/dev/null; }
