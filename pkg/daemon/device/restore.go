@@ -257,19 +257,20 @@ func (r *restoreRun) makePlan(ctx context.Context) error {
 	return nil
 }
 
-// leaveLaterWork takes out of a resumed job what somebody has changed, or said
-// to be meant, since it was planned.
+// leaveLaterWork takes out of the plan what the owner means to be gone, unless
+// they ask for it by name now, and out of a job that was cut short what somebody
+// has changed since it was planned.
 func (r *restoreRun) leaveLaterWork(report detect.Report) {
 	job := r.resumed
 	if job == nil && r.job.Run != "" {
 		job = &r.job // planned by an earlier attempt of this very run
 	}
-	if job == nil {
-		return
-	}
 	r.plan.Actions = slices.DeleteFunc(r.plan.Actions, func(a reprovision.Action) bool {
+		if r.book.isForgotten(a.Want.Name) && (job != nil || !r.sel.Overwrite) {
+			return true
+		}
 		f, differs := report.Find(a.Want.Name)
-		return r.book.isForgotten(a.Want.Name) || !job.still(a, differs && f.Verdict.Damage())
+		return job != nil && !job.still(a, differs && f.Verdict.Damage())
 	})
 }
 
