@@ -63,6 +63,10 @@ install: build
 	install -m 0644 dbus/org.reprovision.policy $(DESTDIR)$(POLKITDIR)/actions
 	install -m 0644 systemd/org.reprovision.scrd.rules $(DESTDIR)$(POLKITDIR)/rules.d
 	install -d $(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions $(DESTDIR)$(DATADIR)/fish/vendor_completions.d
+	install -d $(DESTDIR)$(DATADIR)/man/man1 $(DESTDIR)$(DATADIR)/man/man8
+	rm -rf bin/man && go run ./scripts/man bin/man
+	install -m 0644 bin/man/*.1 $(DESTDIR)$(DATADIR)/man/man1
+	install -m 0644 bin/man/*.8 $(DESTDIR)$(DATADIR)/man/man8
 	bin/scrctl completion bash >$(DESTDIR)$(DATADIR)/bash-completion/completions/scrctl
 	bin/scrctl completion zsh >$(DESTDIR)$(DATADIR)/zsh/site-functions/_scrctl
 	bin/scrctl completion fish >$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/scrctl.fish

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // Stdio is where a command reads and writes. Out gets results and nothing else;
@@ -65,4 +68,13 @@ func (a *app) finish(err error) int {
 		_ = a.writeJSON(errorDocument(code, err)) // the line above has said it
 	}
 	return code
+}
+
+// Command is the command tree, for what documents it. Running it does nothing
+// that Main would not do better.
+func Command() *cobra.Command {
+	a := &app{in: newInput(strings.NewReader("")), out: io.Discard, err: io.Discard, env: func(string) string { return "" }, now: time.Now}
+	root := a.tree()
+	root.DisableAutoGenTag = true
+	return root
 }
