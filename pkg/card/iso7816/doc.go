@@ -1,5 +1,5 @@
 // Package iso7816 owns the command and response APDUs of ISO/IEC 7816-4 and the
-// card profile that keeps our slots as transparent files of a card with a file
+// card profile that keeps our slots in transparent files of a card with a file
 // system.
 //
 // Command and Response are values. Exchange puts one command through a

@@ -8,9 +8,6 @@ import (
 	"github.com/reprovision/reprovision/pkg/card"
 )
 
-// sizeStep is how finely Format looks for the largest slots, in bytes.
-const sizeStep = 256
-
 // dfFIDs are tried for our DF until one is not in use: 5250 to 525F.
 const (
 	firstDF fid = 0x5250
@@ -18,8 +15,8 @@ const (
 )
 
 // Format implements card.Medium. It voids the label of an earlier format first
-// and writes the new one last. Slots of an earlier format are deleted; where the
-// card refuses to delete, they are used again as large as they are.
+// and writes the new one last. The segments of an earlier format are deleted;
+// where the card refuses to delete, they are used again as large as they are.
 func (m *Medium) Format(ctx context.Context, size int) error {
 	if size < 0 || size > MaxSlotSize || size != 0 && size <= card.HeaderSize {
 		return fmt.Errorf("cannot format card: slots of %d bytes: allowed are %d to %d", size, card.HeaderSize+1, MaxSlotSize)
@@ -45,7 +42,7 @@ func (m *Medium) format(ctx context.Context, size int) error {
 		return err
 	}
 	for slot := range card.Slots {
-		if err := m.put(ctx, slotFID(slot), make([]byte, card.HeaderSize)); err != nil {
+		if err := m.put(ctx, segmentFID(slot, 0), make([]byte, card.HeaderSize)); err != nil {
 			return err
 		}
 	}
@@ -62,8 +59,8 @@ func (m *Medium) clear(ctx context.Context) error {
 	if err != nil && !IsStatus(err, SWNotFound) {
 		return err
 	}
-	for _, id := range []fid{fidSlotA, fidSlotB} {
-		if err := m.remove(ctx, id); err != nil {
+	for slot := range card.Slots {
+		if err := m.removeSlot(ctx, slot); err != nil {
 			return err
 		}
 	}
@@ -123,62 +120,19 @@ func (m *Medium) create(ctx context.Context, id fid, size int) error {
 	return fmt.Errorf("%w: file %04X is there with fewer than %d bytes and cannot be deleted", card.ErrFull, uint16(id), size)
 }
 
-// createSlots makes both slots, of size bytes or as large as possible, and
-// returns their size.
-func (m *Medium) createSlots(ctx context.Context, size int) (int, error) {
-	if size != 0 {
-		return size, m.trySlots(ctx, size)
-	}
-	// The largest size that fits lies at or above low and below high.
-	low, high, created := 0, MaxSlotSize+sizeStep, 0
-	for try := MaxSlotSize; try > card.HeaderSize && high-low > sizeStep; {
-		err := m.trySlots(ctx, try)
-		switch {
-		case err == nil:
-			low, created = try, try
-		case errors.Is(cardError(err), card.ErrFull):
-			high, created = try, 0
-		default:
-			return 0, err
-		}
-		try = (low + high) / 2
-	}
-	if low == 0 {
-		return 0, card.ErrFull
-	}
-	if created != low {
-		return low, m.trySlots(ctx, low)
-	}
-	return low, nil
-}
-
-// trySlots makes both slots of the given size and none of another.
-func (m *Medium) trySlots(ctx context.Context, size int) error {
-	for _, id := range []fid{fidSlotA, fidSlotB} {
-		if err := m.remove(ctx, id); err != nil {
-			return err
-		}
-	}
-	for _, id := range []fid{fidSlotA, fidSlotB} {
-		if err := m.create(ctx, id, size); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (m *Medium) writeLabel(ctx context.Context, size int) error {
-	label, err := card.NewLabel(size)
+	made, err := card.NewLabel(size)
 	if err != nil {
 		return err
 	}
-	if err := m.put(ctx, fidLabel, label.Encode()); err != nil {
+	want := spread(made)
+	if err := m.put(ctx, fidLabel, want.encode()); err != nil {
 		return err
 	}
 	if err := m.open(ctx); err != nil {
 		return err
 	}
-	if !m.ready || m.label != label {
+	if !m.ready || m.label != want {
 		return fmt.Errorf("label does not read back: %w", card.ErrDamaged)
 	}
 	return nil

@@ -12,30 +12,44 @@ import (
 // ProfileName is what Layout calls this profile.
 const ProfileName = "iso7816"
 
-// MaxSlotSize is the largest slot, in bytes: an offset in READ and UPDATE BINARY
-// has 15 bits, and commands with larger ones are rare on cards.
-const MaxSlotSize = 0x7FFF
+// MaxSegmentSize is the largest EF of a slot, in bytes: an offset in READ and
+// UPDATE BINARY has 15 bits, and commands with larger ones are rare on cards.
+const MaxSegmentSize = 0x7FFF
+
+// MaxSegments is the largest number of EFs that a slot is spread over.
+const MaxSegments = 32
+
+// MaxSlotSize is the largest slot, in bytes.
+const MaxSlotSize = MaxSegments * MaxSegmentSize
 
 // Our files. Only the DF's name has to be ours alone on the card; the
 // identifiers of the EFs are looked up below it.
 const (
 	fidLabel fid = 0x5200
-	fidSlotA fid = 0x5201
-	fidSlotB fid = 0x5202
+	fidSlotA fid = 0x5201 // first segment; 5281 to 529F are the further ones
+	fidSlotB fid = 0x5202 // first segment; 52C1 to 52DF are the further ones
+	fidMore  fid = 0x5280
+	moreStep fid = 0x40 // from a further segment of A to that of B
 )
 
 // dfName is the name of our DF: the category of names that need no
 // registration, F, then what the project is called.
 func dfName() []byte { return []byte("\xF0reprovision") }
 
-func slotFID(slot int) fid { return fidSlotA + fid(slot) }
+// segmentFID is the EF of one segment of a slot. Segments count from 0.
+func segmentFID(slot, segment int) fid {
+	if segment == 0 {
+		return fidSlotA + fid(slot)
+	}
+	return fidMore + moreStep*fid(slot) + fid(segment)
+}
 
-// Medium is a card with a file system, its slots being two transparent EFs. It
-// implements card.Medium.
+// Medium is a card with a file system, each of its slots being one transparent
+// EF or several. It implements card.Medium.
 type Medium struct {
 	files   *files
 	atr     []byte
-	label   card.Label
+	label   label
 	ours    bool // our DF is there, formatted or not
 	ready   bool // the label verifies: the card is formatted
 	current fid  // the selected EF below our DF, 0 if that is not known
@@ -53,16 +67,16 @@ func Open(ctx context.Context, ch card.Channel) (card.Medium, error) {
 
 // open selects our DF and reads the label.
 func (m *Medium) open(ctx context.Context) error {
-	m.label, m.ours, m.ready, m.current = card.Label{}, false, false, 0
+	m.label, m.ours, m.ready, m.current = label{}, false, false, 0
 	err := m.files.selectName(ctx, dfName())
 	if err != nil {
 		return m.withoutDF(ctx, err)
 	}
 	m.ours = true
-	label, err := m.readLabel(ctx)
+	found, err := m.readLabel(ctx)
 	switch {
 	case err == nil:
-		m.label, m.ready = label, true
+		m.label, m.ready = found, true
 	case errors.Is(err, card.ErrBadLabel), errors.Is(err, errNothingRead),
 		IsStatus(err, SWNotFound, SWOutsideFile, SWEndOfFile):
 	default:
@@ -84,19 +98,15 @@ func (m *Medium) withoutDF(ctx context.Context, err error) error {
 	return err
 }
 
-func (m *Medium) readLabel(ctx context.Context) (card.Label, error) {
+func (m *Medium) readLabel(ctx context.Context) (label, error) {
 	if err := m.choose(ctx, fidLabel); err != nil {
-		return card.Label{}, err
+		return label{}, err
 	}
 	b := make([]byte, card.LabelSize)
 	if err := m.files.read(ctx, 0, b); err != nil {
-		return card.Label{}, err
+		return label{}, err
 	}
-	label, err := card.ParseLabel(b)
-	if err == nil && label.SlotSize > MaxSlotSize {
-		err = card.ErrBadLabel
-	}
-	return label, err
+	return parseLabel(b)
 }
 
 // choose makes an EF of ours the current one.
@@ -136,11 +146,7 @@ func (m *Medium) ReadAt(ctx context.Context, slot, off int, p []byte) error {
 	if err := m.bounds(slot, off, len(p)); err != nil {
 		return fmt.Errorf("cannot read card: %w", err)
 	}
-	err := m.choose(ctx, slotFID(slot))
-	if err == nil {
-		err = m.files.read(ctx, off, p)
-	}
-	if err != nil {
+	if err := m.spread(ctx, slot, off, p, m.files.read); err != nil {
 		return fmt.Errorf("cannot read card: %w", m.explain(ctx, err))
 	}
 	return nil
@@ -151,12 +157,24 @@ func (m *Medium) WriteAt(ctx context.Context, slot, off int, p []byte) error {
 	if err := m.bounds(slot, off, len(p)); err != nil {
 		return fmt.Errorf("cannot write card: %w", err)
 	}
-	err := m.choose(ctx, slotFID(slot))
-	if err == nil {
-		err = m.files.write(ctx, off, p)
-	}
-	if err != nil {
+	if err := m.spread(ctx, slot, off, p, m.files.write); err != nil {
 		return fmt.Errorf("cannot write card: %w", m.explain(ctx, err))
+	}
+	return nil
+}
+
+// spread runs transfer on every segment that a range of a slot lies in, in
+// ascending order. A range within one segment is one transfer.
+func (m *Medium) spread(ctx context.Context, slot, off int, p []byte, transfer func(context.Context, int, []byte) error) error {
+	for size := m.label.segmentSize; len(p) > 0; {
+		if err := m.choose(ctx, segmentFID(slot, off/size)); err != nil {
+			return err
+		}
+		n := min(len(p), size-off%size)
+		if err := transfer(ctx, off%size, p[:n]); err != nil {
+			return err
+		}
+		p, off = p[n:], off+n
 	}
 	return nil
 }

@@ -22,8 +22,10 @@ func foreign() []*virtual.File {
 	return []*virtual.File{
 		{FID: 0x2F00, Data: []byte("directory of applications")},
 		{FID: 0x5201, Data: []byte("has the identifier of our slot, elsewhere")},
+		{FID: 0x52C1, Data: []byte("has the identifier of our other second segment, elsewhere")},
 		{FID: 0x5250, Dir: true, Name: []byte("\xA0\x00\x00\x00\x63PKCS-15"), Children: []*virtual.File{
 			{FID: 0x5200, Data: []byte("has the identifier of our label, elsewhere")},
+			{FID: 0x5281, Data: []byte("has the identifier of our second segment, elsewhere")},
 		}},
 	}
 }
