@@ -17,7 +17,8 @@ import (
 func Judge(space userdata.Space, ref Reference, now scan.Result) Report {
 	j := newJudgement(space, ref, now)
 	for _, it := range ref.Manifest.Items() {
-		if _, here := space.Root(it.Name.Root()); here {
+		if class, here := space.ClassOf(it.Name); here {
+			it.Class = class // as the settings have it now
 			j.judgeKnown(it)
 		}
 	}

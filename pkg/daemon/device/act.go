@@ -135,7 +135,7 @@ func (d *Daemon) replace(ctx context.Context, s *session.Session, own vault.Vaul
 	}
 	from, err := d.choose(others, "")
 	if err == nil && d.cfg.Reprovision.Replacement == config.Restore {
-		_, err = d.restore(ctx, &restoreRun{Daemon: d, from: &from, confirmed: true})
+		_, err = d.restore(ctx, &restoreRun{Daemon: d, from: &from, takesOver: true, confirmed: true})
 		if err == nil || !errors.Is(err, busapi.ErrNotAllowed) {
 			return err
 		}
@@ -175,28 +175,42 @@ func describeAll(vaults []session.Vault) string {
 }
 
 // resume goes on with reprovisions that were cut short. What somebody has done to
-// their items since is left as it is.
-func (d *Daemon) resume(ctx context.Context) error {
+// their items since is left as it is. One that cannot be gone on with is given
+// up, and said: it must not stand in the way of what is damaged now.
+func (d *Daemon) resume(ctx context.Context) {
 	jobs, err := d.state.jobs()
-	if err != nil || len(jobs) == 0 || d.keeper.current() == nil {
-		return err
+	if err != nil {
+		d.log.Error("cannot tell what was cut short", "error", err)
 	}
 	for _, job := range jobs {
+		if d.keeper.current() == nil || ctx.Err() != nil {
+			return
+		}
 		d.log.Info("going on with an interrupted reprovision", "items", len(job.Items))
 		_, err := d.restore(ctx, &restoreRun{
 			Daemon: d, sel: reprovision.Selection{Names: job.names(), Damage: job.Damage, Overwrite: job.Overwrite},
 			snapshot: job.Snapshot, resumed: &job, confirmed: true,
 		})
-		if errors.Is(err, busapi.ErrOutOfRange) {
-			return nil
+		if errors.Is(err, busapi.ErrOutOfRange) || ctx.Err() != nil {
+			return
 		}
-		final := err == nil || errors.Is(err, busapi.ErrNoData) || errors.Is(err, busapi.ErrInvalidArguments)
-		if !final || ctx.Err() != nil {
-			return err
-		}
-		if err := d.state.dropJob(job.Run); err != nil {
-			return err
+		if err != nil {
+			d.abandon(ctx, job, err)
 		}
 	}
-	return nil
+}
+
+// abandon gives a job up. The hooks that it owes are run: part of what they
+// are about may be in place.
+func (d *Daemon) abandon(ctx context.Context, job jobRecord, why error) {
+	d.log.Error("cannot go on with an interrupted reprovision, giving it up", "items", len(job.Items), "error", why)
+	d.event("reprovision", map[string]any{"state": "given up", "planned": int64(len(job.Items)), "reason": why.Error()})
+	for _, c := range job.Owed {
+		if err := d.runHooks(ctx, c); err != nil {
+			d.log.Warn("hook failed", "class", c, "error", err)
+		}
+	}
+	if err := d.state.dropJob(job.Run); err != nil {
+		d.log.Error("cannot drop the record of it", "error", err)
+	}
 }

@@ -38,7 +38,7 @@ func counts(r detect.Report) map[string]int64 {
 
 // Reprovision brings back what the request names (step 610, by the owner).
 func (d *Daemon) Reprovision(ctx context.Context, req busapi.ReprovisionRequest, p busapi.Prompter) (busapi.ReprovisionResult, error) {
-	run := &restoreRun{Daemon: d, fromName: req.From, confirmed: req.Yes, dry: req.DryRun, prompter: p}
+	run := &restoreRun{Daemon: d, fromName: req.From, takesOver: true, confirmed: req.Yes, dry: req.DryRun, prompter: p}
 	var err error
 	if run.sel, err = d.selection(req); err != nil {
 		return busapi.ReprovisionResult{}, err

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/reprovision/reprovision/pkg/backup"
 	"github.com/reprovision/reprovision/pkg/busapi"
@@ -46,6 +49,7 @@ type backupRun struct {
 	vault   opened
 	base    *vault.DataSet // at the reader; nil for none
 	sight   sight
+	meant   map[userdata.Name]uint64 // the owner's words, as of the sight
 	failure error
 	result  busapi.BackupResult
 }
@@ -81,10 +85,11 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	if r.base, err = r.follow(ctx, r.session, r.vault); err != nil {
 		return 0, err
 	}
+	r.meant = r.book.meant()
 	if r.sight, err = r.lookOnce(ctx, look{why: "backup"}); err != nil {
 		return 0, err
 	}
-	if r.full || r.base == nil || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
+	if r.full || r.base == nil || r.reclassed() || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
 		return backup.Different, nil
 	}
 	h := r.base.Header()
@@ -92,6 +97,17 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	r.tally()
 	r.hold(r.sight.report.Damaged())
 	return backup.Same, nil
+}
+
+// reclassed tells whether the settings have given a root another class since the
+// base was made: it may have to move to the other part, and to the card.
+func (r *backupRun) reclassed() bool {
+	for root, class := range r.base.Header().Roots {
+		if now, here := r.space.Root(root); here && now.Class != class {
+			return true
+		}
+	}
+	return false
 }
 
 // send builds the data set and hands it over. An attempt that is cut short is
@@ -104,7 +120,7 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 	up := startUpload(ctx, r.session, r.vault.id)
 	commit, ds, filled, err := r.fill(ctx, pending, up)
 	if err = up.finish(err); err == nil {
-		err = r.commit(ctx, commit, ds)
+		err = r.commit(ctx, commit, ds, filled)
 	}
 	if errors.Is(err, session.ErrDisconnected) {
 		r.failure = fmt.Errorf("%w: %w", busapi.ErrOutOfRange, err)
@@ -113,7 +129,7 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 	if err != nil {
 		return 0, err
 	}
-	r.report(commit, ds, filled)
+	r.report(ctx, commit, ds, filled)
 	return backup.Committed, nil
 }
 
@@ -165,12 +181,19 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 // commit makes the data set the newest at the reader. The device writes down
 // what it is about to commit first: whatever is cut short, it finds out later
 // whether the reader has it.
-func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataSet) error {
+func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataSet, filled backup.Result) error {
+	t := turn{Done: r.book.settled(ds, r.sight, r.meant)}
+	unsure := slices.Concat(r.sight.report.Findings, filled.Held, filled.Skipped)
+	t.Lost = r.book.lostBy(ds, unsure, t.Done)
 	raw, err := ds.Encode()
 	if err != nil {
 		return err
 	}
-	if err := r.state.put(map[string][]byte{keyPrepared: raw}); err != nil {
+	turned, err := cbor.Marshal(t)
+	if err != nil {
+		return err
+	}
+	if err := r.state.put(map[string][]byte{keyPrepared: raw, keyTurn: turned}); err != nil {
 		return err
 	}
 	state, err := r.session.Commit(ctx, session.Commit{
@@ -181,8 +204,7 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 		return err
 	}
 	r.keeper.setCard(state)
-	done := r.book.settled(ds, r.sight.now, r.sight.report)
-	return r.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyPending: nil}, r.sight.report.Damaged(), done)
+	return r.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyTurn: nil, keyPending: nil}, t)
 }
 
 func plain(ids []vault.BlobID) []session.ID {
@@ -193,7 +215,7 @@ func plain(ids []vault.BlobID) []session.ID {
 	return out
 }
 
-func (r *backupRun) report(c *vault.Commit, ds *vault.DataSet, filled backup.Result) {
+func (r *backupRun) report(ctx context.Context, c *vault.Commit, ds *vault.DataSet, filled backup.Result) {
 	h := ds.Header()
 	r.result = busapi.BackupResult{
 		Snapshot: c.Snapshot.String(), Mode: h.Mode.String(), Changed: true,
@@ -204,8 +226,11 @@ func (r *backupRun) report(c *vault.Commit, ds *vault.DataSet, filled backup.Res
 		r.result.Skipped = append(r.result.Skipped, r.space.Path(f.Name)+": "+f.Reason)
 	}
 	r.tally()
-	// What was saved is intact from now on, and the status should say so.
-	r.publish(sight{r.sight.now, detect.Judge(r.space, r.book.reference(), r.sight.now)})
+	// What was saved is intact from now on, and the status should say so; but
+	// the look that it was made by is old by now.
+	if _, err := r.lookOnce(ctx, look{why: "saved"}); err != nil && ctx.Err() == nil {
+		r.log.Warn("cannot look at what was saved", "error", err)
+	}
 }
 
 func (r *backupRun) hold(held []detect.Finding) {

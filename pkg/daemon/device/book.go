@@ -22,11 +22,18 @@ import (
 type book struct {
 	state *state
 
-	mu        sync.Mutex
-	dataSet   *vault.DataSet // nil before the first backup
-	seen      scan.Cache     // last intact
-	last      scan.Cache     // of the last scan, so that it need not read all again
-	forgotten map[userdata.Name]bool
+	mu      sync.Mutex
+	dataSet *vault.DataSet // nil before the first backup
+	seen    scan.Cache     // last intact
+	last    scan.Cache     // of the last scan, so that it need not read all again
+	// forgotten are the names whose loss or change the owner means, with the
+	// number of the word that said so.
+	forgotten map[userdata.Name]uint64
+	words     uint64
+	// dirty are names that were read anew beside the looks, with the number of
+	// the reading: a look that began before it does not know better.
+	dirty    map[userdata.Name]uint64
+	readings uint64
 	// lost are items that are damaged here and that the newest snapshot does
 	// not have, because the reader lost it or is another one: they stay
 	// damaged until they are back or forgotten.
@@ -40,7 +47,10 @@ type book struct {
 // openBook reads the book. What of it cannot be read is done without: the reader
 // has the data set too, and observations are made anew.
 func openBook(st *state, log *slog.Logger) *book {
-	b := &book{state: st, forgotten: make(map[userdata.Name]bool), erased: make(map[userdata.Name]bool)}
+	b := &book{
+		state: st, forgotten: make(map[userdata.Name]uint64), dirty: make(map[userdata.Name]uint64),
+		erased: make(map[userdata.Name]bool),
+	}
 	var names, erased []userdata.Name
 	var err [5]error
 	b.dataSet, err[0] = st.dataSet(keyReference)
@@ -53,7 +63,7 @@ func openBook(st *state, log *slog.Logger) *book {
 	}
 	b.last = b.seen
 	for _, n := range names {
-		b.forgotten[n] = true
+		b.forgotten[n] = 0
 	}
 	for _, n := range erased {
 		b.erased[n] = true
@@ -98,27 +108,46 @@ func (b *book) cache() scan.Cache {
 	return b.last
 }
 
+// reading is the number of the last reading beside the looks.
+func (b *book) reading() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.readings
+}
+
 // reread takes note of files that were read anew, every byte: the next scan need
 // not, and those that could not be read it reads again.
 func (b *book) reread(names []userdata.Name, found scan.Cache) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last = b.last.With(found, names)
+	b.readings++
+	for _, n := range names {
+		b.dirty[n] = b.readings
+	}
 }
 
 // observe takes note of a scan of the whole space and its judgement: what was
 // found intact or changed is from now on known as it was seen, what is damaged
-// or cannot be judged stays known as it was.
-func (b *book) observe(now scan.Result, report detect.Report) error {
+// or cannot be judged stays known as it was. What was read anew since the given
+// reading, when the scan began, is to be read once more.
+func (b *book) observe(now scan.Result, report detect.Report, reading uint64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	var newer []userdata.Name
+	for n, at := range b.dirty {
+		if at > reading {
+			newer = append(newer, n)
+		}
+	}
+	clear(b.dirty)
 	var bad []userdata.Name
 	for _, f := range report.Findings {
 		if f.Verdict.Damage() || f.Verdict == detect.Unavailable {
 			bad = append(bad, f.Name)
 		}
 	}
-	b.last = now.Cache
+	b.last = now.Cache.With(scan.Cache{}, newer)
 	b.seen = now.Cache.With(b.seen, bad)
 	return b.noteErased(now, report)
 }
@@ -127,7 +156,7 @@ func (b *book) observe(now scan.Result, report detect.Report) error {
 func (b *book) noteErased(now scan.Result, report detect.Report) error {
 	erased := make(map[userdata.Name]bool)
 	for n := range b.erased {
-		if _, back := now.Manifest.Find(n); !back && !b.forgotten[n] {
+		if _, back := now.Manifest.Find(n); !back && !b.means(n) {
 			erased[n] = true
 		}
 	}
@@ -161,13 +190,24 @@ func (b *book) restored(names []userdata.Name, found scan.Cache) {
 	b.seen = b.seen.With(found, names)
 }
 
+// means tells whether the owner means the loss or change of an item; mu is held.
+func (b *book) means(n userdata.Name) bool {
+	_, meant := b.forgotten[n]
+	return meant
+}
+
+// turn is what changes in the book with a new data set, beside the data set.
+type turn struct {
+	Lost []manifest.Item `cbor:"1,keyasint"`
+	Done []userdata.Name `cbor:"2,keyasint"` // forgotten no longer
+}
+
 // adopt makes a data set the reference, together with what has to change with
-// it in one transaction. The names in done are forgotten no longer. Of the
-// damaged items those that the data set does not have stay in the reference.
-func (b *book) adopt(ds *vault.DataSet, also map[string][]byte, damaged []detect.Finding, done []userdata.Name) error {
+// it in one transaction.
+func (b *book) adopt(ds *vault.DataSet, also map[string][]byte, t turn) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	lost := b.lostBy(ds, damaged, done)
+	lost, done := t.Lost, t.Done
 	values := make(map[string][]byte, len(also)+3)
 	for k, v := range also {
 		values[k] = v
@@ -193,18 +233,26 @@ func (b *book) adopt(ds *vault.DataSet, also map[string][]byte, damaged []detect
 	return nil
 }
 
-func (b *book) lostBy(ds *vault.DataSet, damaged []detect.Finding, done []userdata.Name) []manifest.Item {
+// lostBy lists what would be lost from the reference if the data set took its
+// place though it is to be there: items that are damaged or cannot be judged now
+// and that the data set does not have.
+func (b *book) lostBy(ds *vault.DataSet, unsure []detect.Finding, done []userdata.Name) []manifest.Item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	var lost []manifest.Item
-	was := b.manifest()
-	for _, f := range damaged {
-		if it, known := was.Find(f.Name); known && !b.forgotten[f.Name] {
-			lost = append(lost, it)
-		}
-	}
-	for _, it := range b.lost {
+	add := func(it manifest.Item) {
 		if !slices.ContainsFunc(lost, func(o manifest.Item) bool { return o.Name == it.Name }) {
 			lost = append(lost, it)
 		}
+	}
+	was := b.manifest()
+	for _, f := range unsure {
+		if it, known := was.Find(f.Name); known && !b.means(f.Name) && f.Verdict != detect.Changed {
+			add(it)
+		}
+	}
+	for _, it := range b.lost {
+		add(it)
 	}
 	return slices.DeleteFunc(lost, func(it manifest.Item) bool {
 		_, saved := ds.Entry(it.Name)
@@ -212,11 +260,8 @@ func (b *book) lostBy(ds *vault.DataSet, damaged []detect.Finding, done []userda
 	})
 }
 
-func (b *book) forgottenWithout(done []userdata.Name) map[userdata.Name]bool {
-	left := make(map[userdata.Name]bool)
-	for n := range b.forgotten {
-		left[n] = true
-	}
+func (b *book) forgottenWithout(done []userdata.Name) map[userdata.Name]uint64 {
+	left := maps.Clone(b.forgotten)
 	for _, n := range done {
 		delete(left, n)
 	}
@@ -240,12 +285,13 @@ func (b *book) forget(names []userdata.Name) (int64, error) {
 	return count, nil
 }
 
-func (b *book) marks(m manifest.Manifest, names []userdata.Name) (map[userdata.Name]bool, int64) {
+func (b *book) marks(m manifest.Manifest, names []userdata.Name) (map[userdata.Name]uint64, int64) {
 	marks, count := b.forgottenWithout(nil), int64(0)
+	b.words++
 	for _, it := range m.Items() {
 		for _, n := range names {
 			if it.Name.Below(n) {
-				marks[it.Name] = true
+				marks[it.Name] = b.words
 				count++
 				break
 			}
@@ -257,12 +303,21 @@ func (b *book) marks(m manifest.Manifest, names []userdata.Name) (map[userdata.N
 func (b *book) isForgotten(n userdata.Name) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.forgotten[n]
+	return b.means(n)
+}
+
+// meant lists what the owner means, as of now.
+func (b *book) meant() map[userdata.Name]uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.forgotten)
 }
 
 // settled lists the forgotten names that a data set has caught up with: it has
-// them as they are now, or no longer.
-func (b *book) settled(ds *vault.DataSet, now scan.Result, report detect.Report) []userdata.Name {
+// them as they were seen, or no longer. Only words that were said before the
+// look count; meant has those.
+func (b *book) settled(ds *vault.DataSet, seen sight, meant map[userdata.Name]uint64) []userdata.Name {
+	now, report := seen.now, seen.report
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	changed := make(map[userdata.Name]bool, len(report.Findings))
@@ -270,7 +325,10 @@ func (b *book) settled(ds *vault.DataSet, now scan.Result, report detect.Report)
 		changed[f.Name] = f.Verdict == detect.Changed
 	}
 	var done []userdata.Name
-	for n := range b.forgotten {
+	for n, word := range b.forgotten {
+		if said, before := meant[n]; !before || said != word {
+			continue
+		}
 		entry, kept := ds.Entry(n)
 		is, there := now.Manifest.Find(n)
 		if !kept && !there || kept && there && changed[n] && entry.Item.Equal(is) {
@@ -291,7 +349,7 @@ func (b *book) save() error {
 	return b.state.put(map[string][]byte{keySeen: raw})
 }
 
-func encodeNames(set map[userdata.Name]bool) ([]byte, error) {
+func encodeNames[V any](set map[userdata.Name]V) ([]byte, error) {
 	names := make([]userdata.Name, 0, len(set))
 	for n := range set {
 		names = append(names, n)

@@ -7,6 +7,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/reprovision"
 	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -33,6 +34,18 @@ type jobItem struct {
 	Name   userdata.Name    `cbor:"1,keyasint"`
 	Before scan.Observation `cbor:"2,keyasint"`
 	Known  bool             `cbor:"3,keyasint"`
+	Absent bool             `cbor:"4,keyasint"`
+	// Looks tells what has no Before: a directory or a symlink.
+	Looks string `cbor:"5,keyasint"`
+}
+
+// looks is what a directory or symlink is known by; empty for the rest.
+func looks(seen sight, n userdata.Name) string {
+	it, there := seen.now.Manifest.Find(n)
+	if !there || it.Type == manifest.File {
+		return ""
+	}
+	return fmt.Sprintf("%s %o %d:%d %s", it.Type, it.Mode, it.UID, it.GID, it.Target)
 }
 
 func (j jobRecord) names() map[userdata.Name]bool {
@@ -43,25 +56,36 @@ func (j jobRecord) names() map[userdata.Name]bool {
 	return set
 }
 
-// still tells whether an action of a new plan is one of the old: nothing lies
-// there, or damage, or just what lay there when the job was planned.
-func (j jobRecord) still(a reprovision.Action, damaged bool) bool {
-	if a.Absent || damaged {
-		return true
-	}
+// still tells whether an action of a new plan is one of the old: damage lies
+// there, or just what lay there when the job was planned.
+func (j jobRecord) still(a reprovision.Action, looks string, damaged bool) bool {
 	for _, it := range j.Items {
-		if it.Name == a.Want.Name {
+		if it.Name != a.Want.Name {
+			continue
+		}
+		switch {
+		case damaged:
+			return true
+		case it.Known || a.Known:
 			return it.Known && a.Known && it.Before == a.Before
 		}
+		return it.Absent == a.Absent && it.Looks == looks
 	}
-	return false
+	// A directory that an item of the job needs may have gone since.
+	return a.Absent && a.Want.Type == manifest.Dir
 }
 
 func (s *state) storeJob(j jobRecord) error { return s.store(jobPrefix+j.Run, j) }
 
 func (s *state) dropJob(run string) error { return s.drop(jobPrefix + run) }
 
-// jobs lists the unfinished reprovisions, the oldest first.
+func (s *state) hasJob(run string) (bool, error) {
+	raw, err := s.get(jobPrefix + run)
+	return raw != nil, err
+}
+
+// jobs lists the unfinished reprovisions, the oldest first. A record that cannot
+// be read is nothing to go on with: it is named with its key alone.
 func (s *state) jobs() ([]jobRecord, error) {
 	var out []jobRecord
 	err := s.db.View(func(tx *bolt.Tx) error {
@@ -71,8 +95,9 @@ func (s *state) jobs() ([]jobRecord, error) {
 			}
 			var j jobRecord
 			if err := cbor.Unmarshal(v, &j); err != nil {
-				return fmt.Errorf("job %q: %w", k, err)
+				j = jobRecord{}
 			}
+			j.Run = strings.TrimPrefix(string(k), jobPrefix)
 			out = append(out, j)
 			return nil
 		})

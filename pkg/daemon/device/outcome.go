@@ -2,7 +2,6 @@ package device
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/reprovision/reprovision/pkg/detect"
 	"github.com/reprovision/reprovision/pkg/manifest"
@@ -99,7 +98,7 @@ func (r *restoreRun) conclude() {
 	res.Verified, res.Restored = int64(len(r.verified)), int64(len(r.verified))
 	res.Quarantined, res.Hooks = int64(r.quarantined), r.hooks
 	if r.quarantined > 0 {
-		res.Quarantine = filepath.Join(r.Daemon.quarantine.Dir, r.job.Run)
+		res.Quarantine = r.kept.Dir()
 	}
 	var failed []detect.Finding
 	for _, f := range r.failed {

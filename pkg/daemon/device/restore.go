@@ -25,6 +25,7 @@ type restoreRun struct {
 	from      *session.Vault   // another device's vault to take over; nil: own
 	fromName  string           // whose data the owner asked for, by name or vault; empty: own
 	resumed   *jobRecord       // the job that it goes on with; nil for a new one
+	takesOver bool             // may take over another device's vault: the owner is asking, or the device has nothing
 	confirmed bool             // no question at step 622
 	dry       bool
 	prompter  busapi.Prompter
@@ -39,6 +40,7 @@ type restoreRun struct {
 	sight   sight
 	plan    reprovision.Plan
 	job     jobRecord
+	kept    *reprovision.Run // the quarantine
 	outcome
 	result busapi.ReprovisionResult
 }
@@ -51,6 +53,12 @@ func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.Reprovision
 	}
 	r.end = end
 	defer func() { r.end() }()
+	if r.resumed != nil {
+		// It was listed outside of the slot, and may be done by now.
+		if live, err := d.state.hasJob(r.resumed.Run); err != nil || !live {
+			return r.result, err
+		}
+	}
 	r.began, r.outcome = d.now(), newOutcome()
 	final, err := reprovision.Drive(ctx, r.step)
 	r.result.Seconds = d.now().Sub(r.began).Seconds()
@@ -116,6 +124,9 @@ func (r *restoreRun) locate(ctx context.Context) (bool, error) {
 		if found, err := r.pick(ctx); err != nil || found {
 			return found, err
 		}
+	}
+	if !r.takesOver {
+		return false, nil
 	}
 	_, others, err := r.find(ctx, r.session, v.id)
 	if err != nil || len(others) == 0 {
@@ -219,6 +230,10 @@ func (r *restoreRun) ask(ctx context.Context, summary busapi.ReprovisionResult) 
 	if r.prompter == nil {
 		return 0, busapi.ErrNoAgent
 	}
+	if r.from == nil {
+		r.makeJob() // what was asked about is what is done, and nothing that is done meanwhile is undone
+		r.snapshot = r.job.Snapshot
+	}
 	r.end()
 	yes, err := r.prompter.ConfirmReprovision(ctx, summary)
 	if errors.Is(err, busapi.ErrDeclined) || errors.Is(err, busapi.ErrCanceled) {
@@ -258,8 +273,8 @@ func (r *restoreRun) makePlan(ctx context.Context) error {
 }
 
 // leaveLaterWork takes out of the plan what the owner means to be gone, unless
-// they ask for it by name now, and out of a job that was cut short what somebody
-// has changed since it was planned.
+// they ask for it by name now; and, of a job that was planned before, what was
+// not in it and what somebody has changed since.
 func (r *restoreRun) leaveLaterWork(report detect.Report) {
 	job := r.resumed
 	if job == nil && r.job.Run != "" {
@@ -270,7 +285,13 @@ func (r *restoreRun) leaveLaterWork(report detect.Report) {
 			return true
 		}
 		f, differs := report.Find(a.Want.Name)
-		return job != nil && !job.still(a, differs && f.Verdict.Damage())
+		if job == nil || job.still(a, looks(r.sight, a.Want.Name), differs && f.Verdict.Damage()) {
+			return false
+		}
+		f.Name, f.Class, f.Verdict = a.Want.Name, a.Want.Class, detect.Changed
+		f.Reason = "changed after the restore was planned, left as it is"
+		r.plan.Kept = append(r.plan.Kept, f)
+		return true
 	})
 }
 
@@ -294,10 +315,13 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 	if err := r.openJob(); err != nil {
 		return 0, err
 	}
-	run := r.Daemon.quarantine.Begin(r.job.Run)
+	if r.kept == nil {
+		r.kept = r.Daemon.quarantine.Begin("") // a resumed job has a new one: the old may be about to expire
+	}
+	run := r.kept
 	restorer := &reprovision.Restorer{
 		Space: r.space, DataSet: r.dataSet, Run: run, Hook: r.runHooks, Reread: r.reread, Log: r.log,
-		Due: r.job.Owed, Owe: r.owe,
+		Due: slices.Clone(r.job.Owed), Owe: r.owe,
 		CacheDir: filepath.Join(r.cfg.StateDir, "restore"),
 		Fetch:    fetchFrom(r.session, r.vault.id),
 		Open: func(id vault.BlobID, sealed []byte) ([]byte, error) {
@@ -317,24 +341,32 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 // openJob writes down what is about to be done, so that it can be gone on with
 // after whatever happens.
 func (r *restoreRun) openJob() error {
-	switch {
-	case r.job.Run != "": // of an earlier attempt of this run
+	r.makeJob()
+	if len(r.job.Items) == 0 {
 		return nil
+	}
+	return r.state.storeJob(r.job)
+}
+
+// makeJob fixes what the run is to do: what the job that it goes on with says,
+// else the plan that was made first.
+func (r *restoreRun) makeJob() {
+	switch {
+	case r.job.Run != "":
+		return
 	case r.resumed != nil:
 		r.job = *r.resumed
-		return nil
+		return
 	}
 	r.job = jobRecord{
 		Snapshot: r.dataSet.Header().Snapshot, Damage: r.sel.Damage, Overwrite: r.sel.Overwrite,
 		Run: r.Daemon.quarantine.Begin("").Name(),
 	}
 	for _, a := range r.plan.Actions {
-		r.job.Items = append(r.job.Items, jobItem{Name: a.Want.Name, Before: a.Before, Known: a.Known})
+		r.job.Items = append(r.job.Items, jobItem{
+			Name: a.Want.Name, Before: a.Before, Known: a.Known, Absent: a.Absent, Looks: looks(r.sight, a.Want.Name),
+		})
 	}
-	if len(r.job.Items) == 0 {
-		return nil
-	}
-	return r.state.storeJob(r.job)
 }
 
 // owe writes down that a class's hooks have to run, or have run.

@@ -74,8 +74,19 @@ func (d *Daemon) scrub(ctx context.Context) error {
 		d.book.reread(names, found.Cache)
 	}
 	d.request(look{why: "scrub"})
-	if err := d.quarantine.Expire(); err != nil {
+	if err := d.tidy(ctx); err != nil {
 		d.log.Warn("cannot tidy up the quarantine", "error", err)
 	}
 	return d.state.store(keyScrubbed, d.now().Unix())
+}
+
+// tidy drops what has been in the quarantine for long enough, while no restore
+// puts anything into it.
+func (d *Daemon) tidy(ctx context.Context) error {
+	end, err := d.ops.begin(ctx, activityCheck)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return d.quarantine.Expire()
 }

@@ -28,6 +28,7 @@ const (
 	keyReference = "reference" // the last committed data set, as vault encodes it
 	keySeen      = "seen"      // how its files were observed when last intact
 	keyPrepared  = "prepared"  // a data set that may or may not be committed
+	keyTurn      = "turn"      // what changes in the book when that is committed
 	keyPending   = "pending"   // an unfinished backup
 	keyLost      = "lost"      // items that are damaged here and that no snapshot has
 	keyForgotten = "forgotten" // names whose loss or change the owner means

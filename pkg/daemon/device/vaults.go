@@ -127,7 +127,11 @@ func (d *Daemon) head(ctx context.Context, s *session.Session, v opened) (*vault
 	if err != nil {
 		d.log.Warn("cannot read the prepared data set", "error", err)
 	} else if prepared != nil && prepared.Header().Snapshot == id {
-		return prepared, d.adopt(prepared)
+		var t turn
+		if _, err := d.state.load(keyTurn, &t); err != nil {
+			return nil, err
+		}
+		return prepared, d.adopt(prepared, t)
 	}
 	return d.load(ctx, s, v, *mine.Head)
 }
@@ -147,7 +151,8 @@ func (d *Daemon) follow(ctx context.Context, s *session.Session, v opened) (*vau
 		}
 		return base, nil
 	}
-	return base, d.adopt(base)
+	report, _, _ := d.findings.snapshot()
+	return base, d.adopt(base, turn{Lost: d.book.lostBy(base, report.Findings, nil)})
 }
 
 // load reads a data set from the reader.
@@ -171,8 +176,8 @@ func fetchFrom(s *session.Session, id vault.VaultID) vault.Fetch {
 }
 
 // adopt makes a data set the reference from now on.
-func (d *Daemon) adopt(ds *vault.DataSet) error {
-	return d.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyPending: nil}, nil, nil)
+func (d *Daemon) adopt(ds *vault.DataSet, t turn) error {
+	return d.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyTurn: nil, keyPending: nil}, t)
 }
 
 // claim takes over the vault of another device of this owner (paragraph 38).

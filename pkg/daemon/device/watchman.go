@@ -64,10 +64,8 @@ func (d *Daemon) watchman(ctx context.Context) error {
 // well enough for a silent change to be told from an edit. The channel fires
 // when that is; it is nil when there is nothing of the kind.
 func (d *Daemon) attend(ctx context.Context, l look) <-chan time.Time {
+	d.resume(ctx)
 	seen, err := d.lookOnce(ctx, l)
-	if err == nil {
-		err = d.resume(ctx)
-	}
 	if err == nil && len(seen.report.Damaged()) > 0 {
 		err = d.act(ctx, seen)
 	}
@@ -101,6 +99,7 @@ const tries = 5
 // inspect scans and judges. Damage is believed once two looks in a row agree on
 // it, the settling time apart.
 func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
+	reading := d.book.reading()
 	seen, err := d.glance(ctx, l, d.stale(l))
 	var confirmed []detect.Finding
 	for try := 0; err == nil && try < tries && len(confirmed) < len(seen.report.Damaged()); try++ {
@@ -117,7 +116,7 @@ func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
 		return sight{}, err
 	}
 	seen.report = seen.report.Only(confirmed)
-	if err := d.book.observe(seen.now, seen.report); err != nil {
+	if err := d.book.observe(seen.now, seen.report, reading); err != nil {
 		d.log.Error("cannot write down what was found", "error", err)
 	}
 	d.publish(seen)
