@@ -35,7 +35,8 @@ func newBench(t *testing.T) bench {
 			t.Errorf("run: %v", err)
 		}
 	})
-	eventually(t, func() bool { _, err := os.Stat(b.control); return err == nil })
+	// The socket's file is there a moment before anybody listens.
+	eventually(t, func() bool { _, err := say(context.Background(), b.control, "status"); return err == nil })
 	return b
 }
 
