@@ -43,9 +43,14 @@ func TestAFileThatNeverHoldsStillIsBusy(t *testing.T) {
 	defer f.Close()
 	stop := whileRunning(t, func() { _, _ = f.WriteString("line\n"); runtime.Gosched() })
 	defer stop()
-	res := mustScan(t, s, scan.Cache{}, scan.Options{})
-	wantProblem(t, res, "keys/log", scan.Busy)
-	wantAbsent(t, res, "keys/log")
+	for range 10 { // on a busy machine the writer may sleep through a whole scan
+		res := mustScan(t, s, scan.Cache{}, scan.Options{})
+		if _, held := res.Manifest.Find("keys/log"); !held {
+			wantProblem(t, res, "keys/log", scan.Busy)
+			return
+		}
+	}
+	t.Error("a file that is written to all the time was taken as it was, ten times")
 }
 
 // TestReplacedByRename replaces a file over and over as editors do. Each scan
