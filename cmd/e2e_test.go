@@ -102,8 +102,8 @@ func down(t *testing.T, sandbox, work string) {
 			t.Errorf("cannot stop the sandbox: %v\n%s", err, out)
 		}
 		cancel()
-		for _, class := range []string{"preferences", "user-data"} { // what a story that failed left mounted
-			_ = exec.Command("umount", "-l", filepath.Join(dir, "phone", class)).Run()
+		for _, at := range []string{"phone/preferences", "phone/user-data", "reader"} { // what a story that failed left mounted
+			_ = exec.Command("umount", "-l", filepath.Join(dir, at)).Run()
 		}
 		logs, _ := filepath.Glob(filepath.Join(dir, "log", "*.log"))
 		for _, l := range logs {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"syscall"
 
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
@@ -81,6 +82,9 @@ func (d *Daemon) Put(_ context.Context, p session.Peer, id session.ID, blobs ite
 	stored, bytes := 0, 0
 	flush := func() error {
 		err := d.store.Put(id, group)
+		if errors.Is(err, syscall.ENOSPC) {
+			d.makeRoom(id)
+		}
 		if err == nil {
 			stored += len(group)
 		}
@@ -101,6 +105,14 @@ func (d *Daemon) Put(_ context.Context, p session.Peer, id session.ID, blobs ite
 	}
 	err := flush()
 	return stored, err
+}
+
+// makeRoom gives up what an upload that does not fit has left behind, so that a
+// smaller one has room.
+func (d *Daemon) makeRoom(id vault.VaultID) {
+	if err := d.store.Unstage(id); err != nil {
+		d.log.Error("the disk is full, and what was sent in vain cannot be removed", "vault", id, "error", err)
+	}
 }
 
 // Commit makes a snapshot the newest, and brings the card up to date.
