@@ -48,6 +48,14 @@ func (a Address) String() string {
 	return fmt.Sprintf("%02X:%02X:%02X:%02X:%02X:%02X", a[0], a[1], a[2], a[3], a[4], a[5])
 }
 
+// Text is String, and "" for the Address that stands for none.
+func (a Address) Text() string {
+	if a.IsZero() {
+		return ""
+	}
+	return a.String()
+}
+
 // IsZero tells whether the address stands for none.
 func (a Address) IsZero() bool { return a == Address{} }
 

@@ -305,7 +305,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{1}, 96), []byte{}, byte(1))
 	f.Fuzz(func(t *testing.T, ke1, ke3 []byte, order byte) {
 		key := bytes.Repeat([]byte{1}, 32)
-		r, err := pairing.NewReader(pairing.ReaderConfig{Key: key, Peers: noPeers{t}, Display: newDisplay(), Logger: quiet()})
+		r, err := pairing.NewReader(pairing.ReaderConfig{Key: key, Address: readerAddress, Peers: noPeers{t}, Display: newDisplay(), Logger: quiet()})
 		if err != nil {
 			t.Fatal(err)
 		}

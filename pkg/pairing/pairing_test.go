@@ -288,7 +288,7 @@ func TestExpiryOnAFakeClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDisplay()
 		r, err := pairing.NewReader(pairing.ReaderConfig{
-			Address: readerAddress(), Key: bytes.Repeat([]byte{1}, 32), Peers: newHost(t).keys, Display: d, Logger: quiet(),
+			Address: readerAddress, Key: bytes.Repeat([]byte{1}, 32), Peers: newHost(t).keys, Display: d, Logger: quiet(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -323,7 +323,7 @@ func TestDelaysOnAFakeClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t)
 		r, err := pairing.NewReader(pairing.ReaderConfig{
-			Address: readerAddress(), Key: h.id.Public(), Peers: h.keys, Display: newDisplay(), Logger: quiet(), Window: time.Hour,
+			Address: readerAddress, Key: h.id.Public(), Peers: h.keys, Display: newDisplay(), Logger: quiet(), Window: time.Hour,
 		})
 		if err != nil {
 			t.Fatal(err)

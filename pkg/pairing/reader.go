@@ -46,9 +46,9 @@ type Peers interface {
 
 // ReaderConfig is what a Reader needs. Zero settings take the defaults.
 type ReaderConfig struct {
-	Name     string // what devices are told
-	Address  link.Address
-	Key      ed25519.PublicKey // of the identity that the session.Server holds
+	Name     string              // what devices are told
+	Address  func() link.Address // the link's own, as it is now
+	Key      ed25519.PublicKey   // of the identity that the session.Server holds
 	Peers    Peers
 	Display  Display
 	Logger   *slog.Logger
@@ -87,8 +87,8 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 	switch {
 	case len(cfg.Key) != ed25519.PublicKeySize:
 		return nil, errors.New("cannot prepare pairing: no identity")
-	case cfg.Peers == nil || cfg.Display == nil || cfg.Logger == nil:
-		return nil, errors.New("cannot prepare pairing: peers, display or logger is missing")
+	case cfg.Peers == nil || cfg.Display == nil || cfg.Logger == nil || cfg.Address == nil:
+		return nil, errors.New("cannot prepare pairing: peers, display, logger or address is missing")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

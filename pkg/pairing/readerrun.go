@@ -48,7 +48,7 @@ func (r *Reader) wake() {
 func (r *Reader) perform(effect readerEffect) (*readerEvent, error) {
 	switch effect {
 	case showAddress:
-		r.cfg.Display.ShowAddress(r.cfg.Address)
+		r.cfg.Display.ShowAddress(r.cfg.Address())
 	case drawPasscode:
 		return r.draw()
 	case voidPasscode:
@@ -115,7 +115,7 @@ func (r *Reader) verify() (*readerEvent, error) {
 
 // store pins the key that the device holds in this very session.
 func (r *Reader) store() (*readerEvent, error) {
-	peer := keyring.NewPeer(r.current.peer.Key, r.current.device, "", r.cfg.Now())
+	peer := keyring.NewPeer(r.current.peer.Key, r.current.device, r.current.peer.Address.Text(), r.cfg.Now())
 	if err := r.cfg.Peers.PutPeer(peer); err != nil {
 		r.cfg.Logger.Error("cannot pin the device", "error", err)
 		return &readerEvent{kind: stuck}, err

@@ -80,7 +80,7 @@ func newReader(t *testing.T, change ...func(*pairing.ReaderConfig)) *reader {
 	t.Helper()
 	r := &reader{host: newHost(t), display: newDisplay()}
 	cfg := pairing.ReaderConfig{
-		Name: "the reader", Address: readerAddress(), Key: r.id.Public(), Peers: r.keys, Display: r.display,
+		Name: "the reader", Address: readerAddress, Key: r.id.Public(), Peers: r.keys, Display: r.display,
 		Logger: quiet(), FirstDelay: time.Millisecond,
 	}
 	for _, f := range change {

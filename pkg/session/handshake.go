@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/reprovision/reprovision/pkg/link"
 )
 
 // lingerTime and lingerBytes bound how long a refused device may take to hear
@@ -87,6 +89,7 @@ func (s *Server) authenticate(ctx context.Context, conn net.Conn) (*serverConn, 
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.HandshakeTime)
 	defer cancel()
 	c := &serverConn{bulk: make(chan struct{}, maxBulk), gone: make(chan struct{})}
+	c.peer.Address = remote(conn)
 	tc := tls.Server(conn, profile(s.cert, s.protocols(), func(cs tls.ConnectionState) error { return s.identify(c, cs) }))
 	if err := interruptible(ctx, conn, tc.Handshake); err != nil {
 		linger(ctx, conn)
@@ -98,6 +101,16 @@ func (s *Server) authenticate(ctx context.Context, conn net.Conn) (*serverConn, 
 	}
 	c.wire = newWire(tc, nil)
 	return c, nil
+}
+
+// remote is the address of the link's other end, where the link has such.
+func remote(conn net.Conn) link.Address {
+	if at := conn.RemoteAddr(); at != nil {
+		if a, err := link.ParseAddress(at.String()); err == nil {
+			return a
+		}
+	}
+	return link.Address{}
 }
 
 // protocols are those that the reader answers now. To a device that wants to

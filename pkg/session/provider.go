@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"iter"
+
+	"github.com/reprovision/reprovision/pkg/link"
 )
 
 // Peers tells a Server whom it is paired with.
@@ -49,6 +51,7 @@ type Provider interface {
 type PairingPeer struct {
 	Key      ed25519.PublicKey
 	Exporter []byte // the session's channel binding (RFC 9266), 32 bytes
+	Address  link.Address
 	Session  uint64 // tells the sessions of one server apart, from 1
 }
 

@@ -26,7 +26,7 @@ type serverConn struct {
 }
 
 func (c *serverConn) pairingPeer() PairingPeer {
-	return PairingPeer{Key: c.peer.Key, Exporter: c.exporter, Session: c.peer.Session}
+	return PairingPeer{Key: c.peer.Key, Exporter: c.exporter, Address: c.peer.Address, Session: c.peer.Session}
 }
 
 // revoke makes the session take no further call.

@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"time"
+
+	"github.com/reprovision/reprovision/pkg/link"
 )
 
 // Protocol is the version of the conversation that this package speaks.
@@ -34,6 +36,7 @@ func hexID(id ID) string { return hex.EncodeToString(id[:]) }
 type Peer struct {
 	ID      string            // as the server's Peers names it
 	Key     ed25519.PublicKey // pinned
+	Address link.Address      // of the link's other end; zero on a link without addresses
 	Session uint64            // tells the sessions of one server apart, from 1
 }
 
