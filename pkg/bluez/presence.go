@@ -102,6 +102,19 @@ func (c *Client) removeStale(ctx context.Context, a adapter) error {
 	return errors.Join(errs...)
 }
 
+// Forget removes the bond with a peer, where there is one.
+func (c *Client) Forget(ctx context.Context, peer Address) error {
+	c.mu.Lock()
+	a, there := c.tree.choose(c.cfg.Adapter)
+	path := devicePath(a.path, peer)
+	_, known := c.tree.devices[path]
+	c.mu.Unlock()
+	if !there || !known {
+		return nil
+	}
+	return c.forget(ctx, a, path)
+}
+
 // forget removes a peer and its bond.
 func (c *Client) forget(ctx context.Context, a adapter, path dbus.ObjectPath) error {
 	err := c.do(ctx, a.path, adapterInterface+".RemoveDevice", path)

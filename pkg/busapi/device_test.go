@@ -114,7 +114,7 @@ func TestEveryErrorComesBack(t *testing.T) {
 	bus.ServeDevice(t, backend)
 	c := dialDevice(t, bus)
 	for _, sentinel := range []error{
-		busapi.ErrFailed, busapi.ErrInvalidArguments, busapi.ErrNotPaired, busapi.ErrOutOfRange, busapi.ErrWrongPasscode,
+		busapi.ErrFailed, busapi.ErrInvalidArguments, busapi.ErrNotPaired, busapi.ErrNoLink, busapi.ErrOutOfRange, busapi.ErrWrongPasscode,
 		busapi.ErrLockedOut, busapi.ErrNoData, busapi.ErrPartial, busapi.ErrCard, busapi.ErrDeclined, busapi.ErrNotAllowed,
 		busapi.ErrInputNeeded, busapi.ErrPairingClosed, busapi.ErrBusy, busapi.ErrCanceled,
 	} {

@@ -18,6 +18,7 @@ var (
 	ErrInvalidArguments = errors.New("invalid arguments")
 	ErrNotPaired        = errors.New("not paired with a reader")
 	ErrOutOfRange       = errors.New("the reader is out of range")
+	ErrNoLink           = errors.New("this host's Bluetooth cannot be used")
 	ErrWrongPasscode    = errors.New("wrong passcode")
 	ErrLockedOut        = errors.New("too many wrong passcodes")
 	ErrNoData           = errors.New("the reader has no data for this device or user")
@@ -60,6 +61,7 @@ func errorNames() []namedError {
 		{"Declined", ErrDeclined},
 		{"NotAllowed", ErrNotAllowed},
 		{"NotPaired", ErrNotPaired},
+		{"NoLink", ErrNoLink},
 		{"OutOfRange", ErrOutOfRange},
 		{"NoData", ErrNoData},
 		{"Partial", ErrPartial},

@@ -10,7 +10,7 @@ import "context"
 type PeerInfo struct {
 	ID      string `json:"id"`      // 32 hexadecimal digits, from its public key
 	Name    string `json:"name"`    // as it calls itself
-	Address string `json:"address"` // 48-bit device address; empty at the reader
+	Address string `json:"address"` // 48-bit device address; empty on a link without
 	Paired  int64  `json:"paired"`  // seconds since the epoch
 	InRange bool   `json:"in_range"`
 }
@@ -131,7 +131,8 @@ type ReprovisionResult struct {
 // ReaderStatus is what the reader knows of itself.
 type ReaderStatus struct {
 	Name         string     `json:"name"`
-	Address      string     `json:"address"`
+	Address      string     `json:"address"`    // empty while there is no Bluetooth adapter
+	LinkError    string     `json:"link_error"` // why no device can reach the reader, if so
 	PairingOpen  bool       `json:"pairing_open"`
 	PairingUntil int64      `json:"pairing_until"` // seconds since the epoch
 	Devices      []PeerInfo `json:"devices"`

@@ -48,6 +48,7 @@ func (a *app) hints() []hint {
 		{busapi.ErrPairingClosed, "Press the reader's button (scrctl reader press), then run the command again while it shows its address."},
 		{busapi.ErrWrongPasscode, "A wrong passcode is void: run the command again with the new one that the reader shows."},
 		{busapi.ErrLockedOut, "Wait a while, then press the reader's button again."},
+		{busapi.ErrNoLink, "Switch Bluetooth on here (rfkill unblock bluetooth; bluetoothctl power on), then run the command again."},
 		{busapi.ErrOutOfRange, "Bring the reader near, and see that it is switched on."},
 		{busapi.ErrNoData, "Run 'scrctl backup' while the data is there; 'scrctl snapshots' lists what the reader holds."},
 		{busapi.ErrCard, "'scrctl card status' says more about the card."},

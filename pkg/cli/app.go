@@ -123,12 +123,18 @@ func (a *app) withReader(ctx context.Context, run func(*busapi.ReaderClient) err
 }
 
 // long makes a call that may take long, with its progress on the screen.
-func long[T any](a *app, c *busapi.DeviceClient, call func() (T, error)) (T, error) {
+func long[T any](ctx context.Context, a *app, c *busapi.DeviceClient, call func() (T, error)) (T, error) {
 	stop, err := a.showProgress(c)
 	if err != nil {
 		var none T
 		return none, err
 	}
 	defer stop()
+	waiting := time.AfterFunc(patience, func() {
+		if st, err := c.Status(ctx); err == nil && st.Paired && !st.InRange {
+			a.note("waiting for the reader ...")
+		}
+	})
+	defer waiting.Stop()
 	return call()
 }

@@ -99,7 +99,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		{"reprovision --yes", "bytes_received dry_run failed hooks items kept planned quarantine quarantined restored seconds " +
 			"snapshot truncated verified"},
 		{"forget /a", "forgotten"},
-		{"reader status", "address card devices name pairing_open pairing_until stored vaults"},
+		{"reader status", "address card devices link_error name pairing_open pairing_until stored vaults"},
 		{"reader press", display},
 		{"reader display", display},
 		{"reader devices", "devices"},

@@ -19,7 +19,7 @@ func (a *app) backupCommand() *cobra.Command {
 }
 
 func (a *app) backup(ctx context.Context, c *busapi.DeviceClient, full bool) error {
-	r, err := long(a, c, func() (busapi.BackupResult, error) { return c.Backup(ctx, full) })
+	r, err := long(ctx, a, c, func() (busapi.BackupResult, error) { return c.Backup(ctx, full) })
 	if err != nil {
 		return err
 	}

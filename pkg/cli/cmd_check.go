@@ -21,7 +21,7 @@ func (a *app) checkCommand() *cobra.Command {
 }
 
 func (a *app) check(ctx context.Context, c *busapi.DeviceClient, deep bool) error {
-	r, err := long(a, c, func() (busapi.CheckResult, error) { return c.Check(ctx, deep) })
+	r, err := long(ctx, a, c, func() (busapi.CheckResult, error) { return c.Check(ctx, deep) })
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,8 @@ func (a *app) pair(ctx context.Context, address, code, file string) error {
 		return fmt.Errorf("%w: --passcode-file or --passcode is missing", busapi.ErrInputNeeded)
 	}
 	return a.withDevice(ctx, func(c *busapi.DeviceClient) error {
-		answers := &owner{app: a, passcode: code, file: file}
+		answers := &owner{app: a, passcode: code, file: file, asked: a.late("looking for the reader %s", address)}
+		defer answers.asked()
 		stop, err := c.ServeAgent(ctx, answers)
 		if err != nil {
 			return err

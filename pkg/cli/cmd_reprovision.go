@@ -45,7 +45,7 @@ func (a *app) reprovision(ctx context.Context, req busapi.ReprovisionRequest) (e
 			return err
 		}
 		defer stop()
-		r, err := long(a, c, func() (busapi.ReprovisionResult, error) { return c.Reprovision(ctx, req) })
+		r, err := long(ctx, a, c, func() (busapi.ReprovisionResult, error) { return c.Reprovision(ctx, req) })
 		if err != nil {
 			return answers.explain(err)
 		}

@@ -140,6 +140,9 @@ func damage(p *printer, s busapi.DeviceStatus) string {
 
 func (a *app) showReader(p *printer, s busapi.ReaderStatus) {
 	p.row("Reader here", peerName(busapi.PeerInfo{Name: s.Name, Address: s.Address}))
+	if s.LinkError != "" {
+		p.row("Link", p.paint(red, printable(s.LinkError)))
+	}
 	if s.PairingOpen {
 		p.row("Pairing", p.paint(yellow, "open for "+untilSeconds(s.PairingUntil-a.now().Unix())))
 	}

@@ -42,6 +42,7 @@ func errorCodes() []errorCode {
 		{busapi.ErrDeclined, exitDeclined},
 		{busapi.ErrNotAllowed, exitNotAllowed},
 		{busapi.ErrNotPaired, exitNotPaired},
+		{busapi.ErrNoLink, exitOutOfRange}, // of no use to look for the reader
 		{busapi.ErrOutOfRange, exitOutOfRange},
 		{busapi.ErrNoData, exitNoData},
 		{busapi.ErrPartial, exitPartial},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/rivo/uniseg"
@@ -53,6 +54,12 @@ func (a *app) note(format string, args ...any) {
 	if !a.quiet {
 		fmt.Fprintf(a.err, "scrctl: "+format+"\n", args...)
 	}
+}
+
+// late writes a note unless stop is called soon: nobody should wait in silence.
+func (a *app) late(format string, args ...any) (stop func()) {
+	timer := time.AfterFunc(patience, func() { a.note(format+" ...", args...) })
+	return func() { timer.Stop() }
 }
 
 // colors tells whether results may be coloured: on a terminal only.

@@ -21,6 +21,7 @@ type owner struct {
 	*app
 	passcode string // from a flag
 	file     string // holds the passcode; read when it is asked for, for the reader shows none before
+	asked    func() // a note about the time that it takes is not due any more
 
 	mu      sync.Mutex // prompts come from other goroutines
 	tries   int        // passcodes that a person was asked for
@@ -57,6 +58,9 @@ func (o *owner) explain(err error) error {
 
 // PairingPasscode implements busapi.Prompter (step 420).
 func (o *owner) PairingPasscode(ctx context.Context, _ string, retry bool) (code string, err error) {
+	if o.asked != nil {
+		o.asked()
+	}
 	defer func() { o.refuse(err) }()
 	if !retry && o.passcode != "" {
 		return o.passcode, nil

@@ -58,6 +58,7 @@ func TestLoadRefuses(t *testing.T) {
 		"name = ":                                   {":1"},
 		"name = \"a\\u0007\"":                       {"name", "printable"},
 		"[link]\nkind = \"smoke\"":                  {"link.kind", "smoke"},
+		"[link]\nadapter = \"usb0\"":                {"link.adapter", "usb0", "hci0"},
 		"state_dir = \"here\"":                      {"state_dir", "absolute"},
 		"[reprovision]\nkeys = \"maybe\"":           {"reprovision.keys", "maybe"},
 		"[[root]]\nclass = \"x\"\npath = \"/a\"":    {"root", "unknown class"},

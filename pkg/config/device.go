@@ -29,8 +29,9 @@ type Device struct {
 
 // DeviceLink says how the reader is reached.
 type DeviceLink struct {
-	Kind     string   `toml:"kind"`      // "local": a unix socket
-	Path     string   `toml:"path"`      // of the socket
+	Kind     LinkKind `toml:"kind"`
+	Adapter  string   `toml:"adapter"`   // of rfcomm: "hci1", its address, or "" for the first
+	Path     string   `toml:"path"`      // of local: the socket
 	RetryMin Duration `toml:"retry_min"` // first wait before a new attempt
 	RetryMax Duration `toml:"retry_max"` // longest wait between attempts
 }
@@ -99,8 +100,8 @@ func DefaultDevice() Device {
 		StateDir: DeviceState,
 		LogLevel: "info",
 		Link: DeviceLink{
-			Kind: "local", Path: "/run/scrd/reader.sock",
-			RetryMin: Duration{time.Second}, RetryMax: Duration{time.Minute},
+			Kind: RFCOMM, Path: "/run/scrd/reader.sock",
+			RetryMin: Duration{time.Second}, RetryMax: Duration{5 * time.Minute},
 		},
 		Detect: Detect{
 			Settle: Duration{750 * time.Millisecond}, ScrubEvery: Duration{24 * time.Hour},
@@ -151,8 +152,7 @@ func (d Device) check() *Error {
 		checkName(d.Name),
 		checkDir("state_dir", d.StateDir),
 		oneOf("log_level", d.LogLevel, "debug", "info", "warn", "error"),
-		oneOf("link.kind", d.Link.Kind, "local"),
-		checkDir("link.path", d.Link.Path),
+		checkLink(d.Link.Kind, d.Link.Adapter, d.Link.Path),
 		within("link.retry_min", d.Link.RetryMin, time.Millisecond, time.Hour),
 		within("link.retry_max", d.Link.RetryMax, d.Link.RetryMin.Duration, 24*time.Hour),
 		within("detect.settle", d.Detect.Settle, 50*time.Millisecond, time.Minute),

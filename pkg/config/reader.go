@@ -24,8 +24,9 @@ type Reader struct {
 
 // ReaderLink says where devices reach the reader.
 type ReaderLink struct {
-	Kind string `toml:"kind"` // "local": a unix socket
-	Path string `toml:"path"` // of the socket
+	Kind    LinkKind `toml:"kind"`
+	Adapter string   `toml:"adapter"` // of rfcomm: "hci1", its address, or "" for the first
+	Path    string   `toml:"path"`    // of local: the socket
 }
 
 // Pairing bounds the time in which a device may pair (steps 410 to 422).
@@ -46,7 +47,7 @@ func DefaultReader() Reader {
 	return Reader{
 		StateDir: ReaderState,
 		LogLevel: "info",
-		Link:     ReaderLink{Kind: "local", Path: "/run/scrd/reader.sock"},
+		Link:     ReaderLink{Kind: RFCOMM, Path: "/run/scrd/reader.sock"},
 		Pairing:  Pairing{Window: Duration{2 * time.Minute}},
 		Card:     Card{Kind: "auto", Size: 1 << 20},
 	}
@@ -78,8 +79,7 @@ func (r Reader) check() *Error {
 		checkName(r.Name),
 		checkDir("state_dir", r.StateDir),
 		oneOf("log_level", r.LogLevel, "debug", "info", "warn", "error"),
-		oneOf("link.kind", r.Link.Kind, "local"),
-		checkDir("link.path", r.Link.Path),
+		checkLink(r.Link.Kind, r.Link.Adapter, r.Link.Path),
 		within("pairing.window", r.Pairing.Window, time.Second, time.Hour),
 		oneOf("card.kind", r.Card.Kind, "auto", "pcsc", "file", "none"),
 		checkDir("card.path", r.Card.Path),

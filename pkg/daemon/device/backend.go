@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/reprovision/reprovision/pkg/bluez"
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/detect"
 	"github.com/reprovision/reprovision/pkg/keyring"
@@ -226,6 +227,9 @@ func (d *Daemon) Unpair(ctx context.Context) (told bool, err error) {
 }
 
 func (d *Daemon) unpaired(reader string) error {
+	if p, err := d.keys.Peer(reader); err == nil {
+		defer d.bluetooth.forget(p)
+	}
 	err := d.keys.RemovePeer(reader)
 	d.keeper.reset()
 	d.event("pairing", map[string]any{"state": "unpaired", "reader": reader})
@@ -301,6 +305,10 @@ func translate(err error) error {
 		{session.ErrNotAllowed, busapi.ErrNotAllowed},
 		{session.ErrBusy, busapi.ErrBusy},
 		{session.ErrDisconnected, busapi.ErrOutOfRange},
+		{bluez.ErrNotRunning, busapi.ErrNoLink},
+		{bluez.ErrNoAdapter, busapi.ErrNoLink},
+		{bluez.ErrPoweredOff, busapi.ErrNoLink},
+		{bluez.ErrBlocked, busapi.ErrNoLink},
 		{link.ErrUnreachable, busapi.ErrOutOfRange},
 	} {
 		if errors.Is(err, t.from) && !errors.Is(err, t.to) {

@@ -13,9 +13,9 @@ import (
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/config"
+	"github.com/reprovision/reprovision/pkg/daemon/start"
 	"github.com/reprovision/reprovision/pkg/detect"
 	"github.com/reprovision/reprovision/pkg/keyring"
-	"github.com/reprovision/reprovision/pkg/link/local"
 	"github.com/reprovision/reprovision/pkg/reprovision"
 	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -33,6 +33,7 @@ type Daemon struct {
 	book       *book
 	scanner    *scan.Scanner
 	watcher    *watch.Watcher // nil when watching is off
+	bluetooth  *bluetooth     // nil on a local link
 	keeper     *keeper
 	ops        *operations
 	backups    chan struct{} // holds a token while a backup is made
@@ -41,12 +42,13 @@ type Daemon struct {
 	asks       chan []detect.Finding // damage that waits for the owner's word
 	findings   *findings
 	quarantine reprovision.Quarantine
+	conn       *dbus.Conn // the caller's
 	bus        *busapi.Device
 }
 
 // New opens the device's state and brings everything together. It starts
 // nothing: Run does. The bus connection stays the caller's.
-func New(cfg config.Device, conn *dbus.Conn, log *slog.Logger, now func() time.Time) (*Daemon, error) {
+func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Time) (*Daemon, error) {
 	space, err := cfg.Space()
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the roots: %w", err)
@@ -64,13 +66,13 @@ func New(cfg config.Device, conn *dbus.Conn, log *slog.Logger, now func() time.T
 			Keep: cfg.Reprovision.QuarantineKeep.Duration, Now: now,
 		},
 	}
-	if err := d.open(conn); err != nil {
-		return nil, errors.Join(err, st.close())
+	if err := d.open(bus); err != nil {
+		return nil, errors.Join(err, d.bluetooth.close(), st.close())
 	}
 	return d, nil
 }
 
-func (d *Daemon) open(conn *dbus.Conn) error {
+func (d *Daemon) open(bus start.Bus) error {
 	var err error
 	if d.keys, err = keyring.Open(filepath.Join(d.cfg.StateDir, "keyring")); err != nil {
 		return err
@@ -81,8 +83,12 @@ func (d *Daemon) open(conn *dbus.Conn) error {
 			return err
 		}
 	}
-	d.keeper = newKeeper(d.keys, local.Dialer{Path: d.cfg.Link.Path}, d.cfg, d.log)
-	d.bus = busapi.NewDevice(conn, d, d.log)
+	dialer, err := d.openLink(bus)
+	if err != nil {
+		return err
+	}
+	d.keeper = newKeeper(d.keys, dialer, d.cfg, d.urgent, d.log)
+	d.conn, d.bus = bus.Conn, busapi.NewDevice(bus.Conn, d, d.log)
 	d.ops = newOperations(d.bus.Refresh)
 	return nil
 }
@@ -93,7 +99,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.watcher != nil {
 		group.Go(func() error { return d.watcher.Run(ctx) })
 	}
+	if d.bluetooth != nil {
+		group.Go(func() error { return d.bluetooth.client.Run(ctx) })
+	}
 	group.Go(func() error { return d.bus.Run(ctx) })
+	group.Go(func() error { return d.awake(ctx) })
 	group.Go(func() error { return d.keeper.run(ctx, d.onSession, d.onLink) })
 	group.Go(func() error { return d.watchman(ctx) })
 	group.Go(func() error { return d.scrubber(ctx) })
@@ -102,5 +112,5 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, d.book.save(), d.state.close())
+	return errors.Join(err, d.bluetooth.close(), d.book.save(), d.state.close())
 }

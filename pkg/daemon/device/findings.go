@@ -67,6 +67,13 @@ func unsaved(seen sight) (sum int64) {
 	return sum
 }
 
+// damaged tells whether anything is damaged, as far as is known.
+func (f *findings) damaged() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.told) > 0
+}
+
 func (f *findings) setWaiting(text string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -23,20 +23,24 @@ type keeper struct {
 	keys   *keyring.Keyring
 	dialer link.Dialer
 	cfg    config.Device
+	urgent func() bool // the reader is needed soon
 	log    *slog.Logger
 	kick   chan struct{} // dial now
 
-	mu      sync.Mutex
-	session *session.Session // nil while out of range
-	hello   session.Hello    // the reader's, of this session
-	failure error            // why there is no session
-	changed chan struct{}    // closed and replaced at each change
+	mu       sync.Mutex
+	session  *session.Session // nil while out of range
+	hello    session.Hello    // the reader's, of this session
+	failure  error            // why there is no session
+	failures uint64           // how often that was found out
+	stop     func()           // ends the attempt under way
+	aside    int              // pairings that need the link for themselves
+	changed  chan struct{}    // closed and replaced at each change
 }
 
-func newKeeper(keys *keyring.Keyring, dialer link.Dialer, cfg config.Device, log *slog.Logger) *keeper {
+func newKeeper(keys *keyring.Keyring, dialer link.Dialer, cfg config.Device, urgent func() bool, log *slog.Logger) *keeper {
 	return &keeper{
-		keys: keys, dialer: dialer, cfg: cfg, log: log,
-		kick: make(chan struct{}, 1), changed: make(chan struct{}),
+		keys: keys, dialer: dialer, cfg: cfg, urgent: urgent, log: log,
+		kick: make(chan struct{}, 1), stop: func() {}, changed: make(chan struct{}),
 	}
 }
 
@@ -102,13 +106,65 @@ func (k *keeper) dial(ctx context.Context) (*session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
-	defer cancel()
+	ctx, end, err := k.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	conn, err := k.dialer.Dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
 	return session.Dial(ctx, conn, session.DialConfig{Identity: id.Signer(), Pin: reader.PublicKey})
+}
+
+// begin bounds an attempt. It waits until no pairing needs the link: BlueZ makes
+// one connection to a reader, and one attempt at a time.
+func (k *keeper) begin(ctx context.Context) (context.Context, func(), error) {
+	for {
+		k.mu.Lock()
+		changed := k.changed
+		if k.aside == 0 {
+			ctx, cancel := context.WithTimeout(ctx, dialTime)
+			k.stop = cancel
+			k.mu.Unlock()
+			return ctx, func() { k.end(cancel) }, nil
+		}
+		k.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+func (k *keeper) end(cancel func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stop = func() {}
+	cancel()
+}
+
+// stepAside leaves the link to a pairing with the reader at an address, until the
+// pairing is over: the attempt under way ends, and so does a session with that
+// very reader.
+func (k *keeper) stepAside(address link.Address) (back func()) {
+	k.mu.Lock()
+	k.aside++
+	s := k.session
+	k.stop()
+	k.mu.Unlock()
+	if reader, err := k.reader(); s != nil && err == nil && reader.Address == address.String() {
+		k.close(s)
+	}
+	return func() {
+		k.mu.Lock()
+		k.aside--
+		k.wake()
+		k.mu.Unlock()
+		k.try()
+	}
 }
 
 // reader is the reader that this device is paired with. It is one at a time.
@@ -129,6 +185,9 @@ func (k *keeper) reader() (keyring.Peer, error) {
 func (k *keeper) pause(ctx context.Context, wait time.Duration) bool {
 	var timer <-chan time.Time
 	if _, err := k.reader(); err == nil {
+		if k.urgent() {
+			wait = min(wait, urgentWait)
+		}
 		t := time.NewTimer(wait/2 + rand.N(wait/2+1)) // #nosec G404 -- jitter is no secret
 		defer t.Stop()
 		timer = t.C
@@ -143,6 +202,9 @@ func (k *keeper) pause(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
+// urgentWait is the longest wait between two attempts while something is damaged.
+const urgentWait = 30 * time.Second
+
 // try makes the keeper dial now.
 func (k *keeper) try() {
 	select {
@@ -155,9 +217,29 @@ func (k *keeper) try() {
 // another one, or none.
 func (k *keeper) reset() {
 	if s := k.current(); s != nil {
-		if err := s.Close(); err != nil {
-			k.log.Debug("cannot close the session", "error", err)
+		k.close(s)
+	}
+	k.try()
+}
+
+func (k *keeper) close(s *session.Session) {
+	if err := s.Close(); err != nil {
+		k.log.Debug("cannot close the session", "error", err)
+	}
+}
+
+// probeTime is how long a reader has to give a sign of life.
+const probeTime = 5 * time.Second
+
+// probe ends a session whose reader gives no sign of life, and dials anew.
+func (k *keeper) probe(ctx context.Context) {
+	if s := k.current(); s != nil {
+		bounded, cancel := context.WithTimeout(ctx, probeTime)
+		defer cancel()
+		if _, err := s.Hello(bounded, session.Hello{Name: k.cfg.Name}); err == nil {
+			return
 		}
+		k.close(s)
 	}
 	k.try()
 }
@@ -176,6 +258,7 @@ func (k *keeper) fail(err error) {
 		k.log.Info("no session with the reader", "error", err)
 	}
 	k.failure = err
+	k.failures++
 	k.wake()
 }
 
@@ -214,7 +297,7 @@ func (k *keeper) why() error {
 }
 
 // patience is how long an operation that the owner asked for waits for the
-// reader to come into range.
+// reader to come into range. An attempt that is under way then is waited for.
 const patience = 5 * time.Second
 
 // wait returns the session as soon as there is one.
@@ -222,22 +305,31 @@ func (k *keeper) wait(ctx context.Context) (*session.Session, error) {
 	if _, err := k.reader(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
+	enough := time.After(patience)
+	s, before, changed := k.look()
 	k.try()
-	for {
-		k.mu.Lock()
-		s, changed := k.session, k.changed
-		k.mu.Unlock()
-		if s != nil {
-			return s, nil
-		}
+	for patient := true; s == nil; {
 		select {
 		case <-changed:
+		case <-enough:
+			patient = false
 		case <-ctx.Done():
 			return nil, k.absence(ctx)
 		}
+		var failures uint64
+		if s, failures, changed = k.look(); s == nil && !patient && failures > before {
+			return nil, k.absence(ctx)
+		}
 	}
+	return s, nil
+}
+
+func (k *keeper) look() (s *session.Session, failures uint64, changed <-chan struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.session, k.failures, k.changed
 }
 
 // absence says why waiting for the reader was in vain.
@@ -250,6 +342,8 @@ func (k *keeper) absence(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", busapi.ErrNotPaired, err)
 	case err == nil:
 		return busapi.ErrOutOfRange
+	case unusable(err):
+		return fmt.Errorf("%w: %w", busapi.ErrNoLink, err)
 	}
 	return fmt.Errorf("%w: %w", busapi.ErrOutOfRange, err)
 }

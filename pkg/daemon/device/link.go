@@ -45,6 +45,9 @@ func (d *Daemon) hear(e session.Event, reader string) {
 	}
 }
 
+// urgent tells whether the reader is needed soon.
+func (d *Daemon) urgent() bool { return d.findings.damaged() }
+
 // onLink tells of a change of range.
 func (d *Daemon) onLink(inRange bool, why error) {
 	fields := map[string]any{"in_range": inRange}

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/godbus/dbus/v5"
-
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/config"
 	"github.com/reprovision/reprovision/pkg/daemon/start"
@@ -23,8 +21,8 @@ func settings(file string) (start.Settings, error) {
 	cfg, err := config.LoadDevice(file)
 	return start.Settings{
 		LogLevel: cfg.LogLevel,
-		Serve: func(ctx context.Context, conn *dbus.Conn, log *slog.Logger) error {
-			d, err := New(cfg, conn, log, time.Now)
+		Serve: func(ctx context.Context, bus start.Bus, log *slog.Logger) error {
+			d, err := New(cfg, bus, log, time.Now)
 			if err != nil {
 				return err
 			}

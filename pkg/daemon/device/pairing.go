@@ -28,6 +28,7 @@ func (d *Daemon) Pair(ctx context.Context, address string, p busapi.Prompter) (b
 	if err != nil {
 		return busapi.PeerInfo{}, err
 	}
+	defer d.keeper.stepAside(a)()
 	d.event("pairing", map[string]any{"state": "started", "address": a.String()})
 	peer, err := pairing.Pair(ctx, pairing.DeviceConfig{
 		Name: d.cfg.Name, Identity: id, Dialer: d.keeper.dialer, Prompter: asking{p, a.String()},
@@ -50,6 +51,9 @@ func (d *Daemon) paired(peer keyring.Peer) (busapi.PeerInfo, error) {
 	for _, p := range peers {
 		if p.ID != peer.ID {
 			err = errors.Join(err, d.keys.RemovePeer(p.ID))
+			if p.Address != peer.Address {
+				d.bluetooth.forget(p)
+			}
 		}
 	}
 	d.event("pairing", map[string]any{"state": "paired", "reader": peer.ID, "name": peer.Name})

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/reprovision/reprovision/pkg/bluez"
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/card"
 	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/link"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
@@ -16,6 +18,9 @@ import (
 // Press is the button (step 410): it opens the pairing window, and the display
 // shows the address (step 412).
 func (d *Daemon) Press(ctx context.Context) (busapi.DisplayInfo, error) {
+	if err := d.linkError(); err != nil && !errors.Is(err, bluez.ErrStarting) {
+		return busapi.DisplayInfo{}, fmt.Errorf("cannot open the pairing window: %w", err)
+	}
 	d.pairing.Press()
 	return d.Display(ctx)
 }
@@ -24,7 +29,7 @@ func (d *Daemon) Press(ctx context.Context) (busapi.DisplayInfo, error) {
 func (d *Daemon) Display(context.Context) (busapi.DisplayInfo, error) {
 	v := d.panel.View()
 	return busapi.DisplayInfo{
-		State: string(v.State), Address: d.listener.Address().String(), Passcode: v.Passcode, Lines: v.Lines(),
+		State: string(v.State), Address: d.listener.Address().Text(), Passcode: v.Passcode, Lines: v.Lines(),
 	}, nil
 }
 
@@ -60,6 +65,9 @@ func (d *Daemon) Forget(ctx context.Context, device string) error {
 		}
 	}
 	d.server.Disconnect(p.ID)
+	if a, err := link.ParseAddress(p.Address); err == nil {
+		d.bluetooth.forget(ctx, bluez.Address(a))
+	}
 	d.event("pairing", map[string]any{"state": "forgotten", "device": p.ID})
 	d.bus.Refresh()
 	return nil
@@ -93,7 +101,10 @@ func (d *Daemon) device(name string) (keyring.Peer, error) {
 
 // Status tells how things stand.
 func (d *Daemon) Status(ctx context.Context) (busapi.ReaderStatus, error) {
-	st := busapi.ReaderStatus{Name: d.cfg.Name, Address: d.listener.Address().String(), Card: d.card()}
+	st := busapi.ReaderStatus{Name: d.cfg.Name, Address: d.listener.Address().Text(), Card: d.card()}
+	if err := d.linkError(); err != nil {
+		st.LinkError = err.Error()
+	}
 	if until := d.pairing.Until(); !until.IsZero() {
 		st.PairingOpen, st.PairingUntil = true, until.Unix()
 	}

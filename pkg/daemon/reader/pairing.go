@@ -12,9 +12,9 @@ import (
 
 // newPairing makes the reader's side of FIG. 4 and puts it in front of the
 // display.
-func (d *Daemon) newPairing(id keyring.Identity, address link.Address) (*pairing.Reader, error) {
+func (d *Daemon) newPairing(id keyring.Identity) (*pairing.Reader, error) {
 	return pairing.NewReader(pairing.ReaderConfig{
-		Name: d.cfg.Name, Address: address, Key: id.Public(), Peers: pins{d}, Display: screen{d}, Logger: d.log, Now: d.now,
+		Name: d.cfg.Name, Address: func() link.Address { return d.listener.Address() }, Key: id.Public(), Peers: pins{d}, Display: screen{d}, Logger: d.log, Now: d.now,
 		OnPaired: d.paired, Window: d.cfg.Pairing.Window.Duration,
 	})
 }
@@ -25,6 +25,9 @@ func (d *Daemon) paired(p keyring.Peer) {
 	d.server.Disconnect(p.ID)
 	d.event("pairing", map[string]any{"state": "paired", "device": p.ID, "name": p.Name})
 	d.presence.tell(p.ID, session.Event{Kind: session.EventCard})
+	if err := d.expect(); err != nil {
+		d.log.Error("cannot tell Bluetooth of the paired devices", "error", err)
+	}
 	d.bus.Refresh()
 }
 
@@ -42,7 +45,10 @@ func (s screen) ShowPasscode(passcode, device string) {
 	s.tell("passcode", map[string]any{"name": device})
 }
 
-func (s screen) ShowPaired(device string) { s.d.panel.ShowPaired(device) }
+func (s screen) ShowPaired(device string) {
+	s.d.panel.ShowPaired(device)
+	s.d.bluetooth.hint()
+}
 
 func (s screen) ShowFailed(left int) {
 	reason := fmt.Sprintf("Wrong passcode. %d more tries.", left)
@@ -65,5 +71,6 @@ func (s screen) tell(state string, fields map[string]any) {
 		all[k] = v
 	}
 	s.d.event("pairing", all)
+	s.d.bluetooth.hint()
 	s.d.bus.Refresh()
 }

@@ -1,6 +1,9 @@
 package reader
 
 import (
+	"cmp"
+	"errors"
+
 	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 )
@@ -19,19 +22,23 @@ func (p pins) PutPeer(peer keyring.Peer) error {
 func (d *Daemon) unpin(id string) error {
 	d.pinning.Lock()
 	defer d.pinning.Unlock()
-	return d.keys.RemovePeer(id)
+	return errors.Join(d.keys.RemovePeer(id), d.expect())
 }
 
-// rename keeps the name that a device calls itself up to date. A device that
-// was forgotten meanwhile stays forgotten.
-func (d *Daemon) rename(p session.Peer, name string) {
+// meet keeps the name that a device calls itself, and the address that it comes
+// from, up to date. A device that was forgotten meanwhile stays forgotten.
+func (d *Daemon) meet(p session.Peer, name string) {
 	d.pinning.Lock()
 	defer d.pinning.Unlock()
 	known, err := d.keys.Peer(p.ID)
-	if err != nil || known.Name == name || name == "" {
+	if err != nil {
 		return
 	}
-	if err := d.keys.PutPeer(keyring.NewPeer(known.PublicKey, name, known.Address, known.Paired)); err != nil {
-		d.log.Warn("cannot note a device's new name", "device", p.ID, "error", err)
+	now := keyring.NewPeer(known.PublicKey, cmp.Or(name, known.Name), cmp.Or(p.Address.Text(), known.Address), known.Paired)
+	if now.Name == known.Name && now.Address == known.Address {
+		return
+	}
+	if err := errors.Join(d.keys.PutPeer(now), d.expect()); err != nil {
+		d.log.Warn("cannot note a device's new name or address", "device", p.ID, "error", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/reprovision/reprovision/pkg/link"
 	"github.com/reprovision/reprovision/pkg/session"
 )
 
@@ -24,6 +25,19 @@ func TestRename(t *testing.T) {
 	}
 }
 
+func TestNewAddress(t *testing.T) {
+	r := newRig(t)
+	phone := r.pair("phone")
+	for _, at := range []link.Address{{2, 0, 0, 0, 0, 7}, {}} { // the second link has no addresses
+		phone.Address = at
+		_, err := r.d.Hello(t.Context(), phone, session.Hello{Name: "phone"})
+		r.must(err)
+	}
+	if known, err := r.d.keys.Peer(phone.ID); err != nil || known.Address != "02:00:00:00:00:07" {
+		t.Errorf("got %+v, %v", known, err)
+	}
+}
+
 // TestForgottenStaysForgotten forgets a device while it says its new name.
 func TestForgottenStaysForgotten(t *testing.T) {
 	r := newRig(t)
@@ -31,7 +45,7 @@ func TestForgottenStaysForgotten(t *testing.T) {
 		phone := r.pair("phone")
 		var hello sync.WaitGroup
 		for n := range 2 {
-			hello.Go(func() { r.d.rename(phone, fmt.Sprintf("phone %d %d", i, n)) })
+			hello.Go(func() { r.d.meet(phone, fmt.Sprintf("phone %d %d", i, n)) })
 		}
 		var err error
 		if i%2 == 0 {

@@ -43,7 +43,7 @@ func (d *Daemon) Disconnected(p session.Peer, reason error) {
 
 // Hello answers with the reader's name and the state of its card.
 func (d *Daemon) Hello(_ context.Context, p session.Peer, theirs session.Hello) (session.Hello, error) {
-	d.rename(p, theirs.Name)
+	d.meet(p, theirs.Name)
 	return session.Hello{Name: d.cfg.Name, Card: d.mirror.stateFor(d.vaultOf(p.ID))}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/reprovision/reprovision/pkg/config"
+	"github.com/reprovision/reprovision/pkg/daemon/start"
 	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
@@ -40,7 +41,7 @@ func newRigWith(t *testing.T, card config.Card) *rig {
 	t.Helper()
 	cfg := config.DefaultReader()
 	cfg.Name, cfg.StateDir, cfg.Card = "test", t.TempDir(), card
-	cfg.Link.Path = filepath.Join(cfg.StateDir, "reader.sock")
+	cfg.Link.Kind, cfg.Link.Path = config.Local, filepath.Join(cfg.StateDir, "reader.sock")
 	d, err := newDaemon(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +53,7 @@ func newRigWith(t *testing.T, card config.Card) *rig {
 
 func newDaemon(cfg config.Reader) (*Daemon, error) {
 	now := func() time.Time { return time.Unix(1_700_000_000, 0) }
-	return New(cfg, nil, slog.New(slog.DiscardHandler), now, func(string) string { return "" })
+	return New(cfg, start.Bus{}, slog.New(slog.DiscardHandler), now, func(string) string { return "" })
 }
 
 func (r *rig) must(err error) {

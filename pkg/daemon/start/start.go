@@ -37,8 +37,15 @@ type Daemon struct {
 // Settings are what Main needs of a daemon's settings.
 type Settings struct {
 	LogLevel string
-	// Serve runs the daemon until the context ends. It does not close conn.
-	Serve func(ctx context.Context, conn *dbus.Conn, log *slog.Logger) error
+	// Serve runs the daemon until the context ends. It does not close bus.Conn.
+	Serve func(ctx context.Context, bus Bus, log *slog.Logger) error
+}
+
+// Bus is the bus that a daemon is on.
+type Bus struct {
+	Conn *dbus.Conn // the daemon's own objects are on it
+	// Connect opens another connection to the same bus. Whoever calls it closes it.
+	Connect func() (*dbus.Conn, error)
 }
 
 // Main runs a daemon until the context ends and returns its exit code. Errors
@@ -83,10 +90,11 @@ func (d Daemon) serve(ctx context.Context, settings Settings, errOut io.Writer, 
 	if err := level.UnmarshalText([]byte(settings.LogLevel)); err != nil {
 		return fmt.Errorf("cannot set the log level: %w", err)
 	}
-	conn, err := busapi.Connect(d.Bus(env))
+	connect := func() (*dbus.Conn, error) { return busapi.Connect(d.Bus(env)) }
+	conn, err := connect()
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: level}))
-	return errors.Join(settings.Serve(ctx, conn, log), conn.Close())
+	return errors.Join(settings.Serve(ctx, Bus{Conn: conn, Connect: connect}, log), conn.Close())
 }
