@@ -49,7 +49,7 @@ func newPhone(t *testing.T) *phone {
 		{Name: "notes", Class: userdata.UserData, Path: filepath.Join(p.dir, "notes")},
 	})
 	p.must(err)
-	p.scan = scan.New(p.space, time.Now)
+	p.scan = scan.New(p.space, time.Now, nil)
 	return p
 }
 
@@ -236,7 +236,7 @@ func TestRootThatTheSettingsNoLongerNameIsHeldOnTo(t *testing.T) {
 	var err error
 	p.space, err = userdata.NewSpace([]userdata.Root{keys})
 	p.must(err)
-	p.scan = scan.New(p.space, time.Now)
+	p.scan = scan.New(p.space, time.Now, nil)
 	p.write("keys/a", "edited")
 	p.backUp(false)
 	if p.digest("notes/a") != was {
@@ -253,7 +253,7 @@ func TestRootThatChangesItsClassIsPackedAnew(t *testing.T) {
 	var err error
 	p.space, err = userdata.NewSpace([]userdata.Root{keys, notes})
 	p.must(err)
-	p.scan = scan.New(p.space, time.Now)
+	p.scan = scan.New(p.space, time.Now, nil)
 	p.backUp(false)
 	if e, _ := p.base.Entry("keys/a"); e.Class != userdata.Preferences {
 		t.Errorf("class %s", e.Class)

@@ -48,6 +48,11 @@ type Item struct {
 	Target string         `cbor:"10,keyasint,omitempty"` // of a symlink
 	// Xattrs are the extended attributes, POSIX ACLs among them.
 	Xattrs map[string][]byte `cbor:"11,keyasint,omitempty"`
+	// Kind is what the contents were when they were read: "text", a format, with
+	// a colon and what identifies the item behind it where the format has such,
+	// or "" for not known. It follows from the contents and counts in no
+	// comparison.
+	Kind string `cbor:"12,keyasint,omitempty"`
 }
 
 // SameContents tells whether two items are the same kind of file with the same

@@ -65,7 +65,7 @@ func newPhone(t *testing.T) *phone {
 	}
 	p.space, err = userdata.NewSpace(roots)
 	p.must(err)
-	p.scan = scan.New(p.space, time.Now)
+	p.scan = scan.New(p.space, time.Now, nil)
 	return p
 }
 

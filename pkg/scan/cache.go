@@ -34,8 +34,7 @@ type Entry struct {
 	// read: a later change must have moved its ctime. A quick scan trusts no
 	// other entry (git calls the others racy).
 	Settled bool
-	// Nul tells that the file has contents and all of them are NUL bytes.
-	Nul bool
+	Nature
 	// Xattrs are the extended attributes; Cut tells that some were left out.
 	Xattrs map[string][]byte
 	Cut    bool

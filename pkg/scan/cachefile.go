@@ -16,13 +16,19 @@ import (
 var ErrBadCache = errors.New("not a scan cache")
 
 const (
-	cacheVersion    = 1
+	cacheVersion    = 2
 	maxCacheEntries = 1 << 24
 
 	flagSettled = 1
 	flagNul     = 2
 	flagCut     = 4
-	flagsKnown  = flagSettled | flagNul | flagCut
+	flagGap     = 8
+	flagText    = 16
+	flagEnded   = 32
+	flagDense   = 64
+	flagOpen    = 128
+
+	maxKind = 256 // bytes of a kind or of why contents are broken
 )
 
 type wireCache struct {
@@ -41,6 +47,8 @@ type wireEntry struct {
 	Flags              uint8
 	Digest             []byte
 	Xattrs             []wireXattr
+	Kind, Broken       string
+	Marks              []uint32
 }
 
 type wireXattr struct {
@@ -70,6 +78,7 @@ func toWire(e cacheEntry) wireEntry {
 	w := wireEntry{
 		Name: []byte(e.name), Dev: e.Dev, Ino: e.Ino, Size: e.Size,
 		MTime: e.MTime, CTime: e.CTime, Mode: e.Mode, Flags: e.flags(), Digest: e.Digest[:],
+		Kind: e.Kind, Broken: e.Broken, Marks: e.Marks,
 	}
 	for name, value := range e.Xattrs {
 		w.Xattrs = append(w.Xattrs, wireXattr{Name: []byte(name), Value: value})
@@ -78,18 +87,22 @@ func toWire(e cacheEntry) wireEntry {
 	return w
 }
 
-func (e Entry) flags() uint8 {
+func (e *Entry) flags() uint8 {
 	var flags uint8
-	if e.Settled {
-		flags |= flagSettled
-	}
-	if e.Nul {
-		flags |= flagNul
-	}
-	if e.Cut {
-		flags |= flagCut
+	for flag, set := range e.switches() {
+		if *set {
+			flags |= flag
+		}
 	}
 	return flags
+}
+
+// switches are where the flags of an entry are kept.
+func (e *Entry) switches() map[uint8]*bool {
+	return map[uint8]*bool{
+		flagSettled: &e.Settled, flagNul: &e.Nul, flagCut: &e.Cut, flagGap: &e.Gap,
+		flagText: &e.Text, flagEnded: &e.Ended, flagDense: &e.Dense, flagOpen: &e.Open,
+	}
 }
 
 // Unmarshal replaces the cache by one that Marshal encoded. On an error the
@@ -141,14 +154,17 @@ func (w *wireEntry) entry() (cacheEntry, error) {
 	if len(w.Digest) != len(manifest.Digest{}) {
 		return cacheEntry{}, fmt.Errorf("digest of %d bytes", len(w.Digest))
 	}
-	if w.Size < 0 || w.Flags&^flagsKnown != 0 {
-		return cacheEntry{}, errors.New("bad size or flags")
+	if w.Size < 0 || len(w.Kind) > maxKind || len(w.Broken) > maxKind || len(w.Marks) > maxMarks {
+		return cacheEntry{}, errors.New("bad size or nature")
 	}
 	e := cacheEntry{name: name, Entry: Entry{
 		Observation: Observation{w.Dev, w.Ino, w.Size, w.MTime, w.CTime, w.Mode},
 		Digest:      manifest.Digest(w.Digest),
-		Settled:     w.Flags&flagSettled != 0, Nul: w.Flags&flagNul != 0, Cut: w.Flags&flagCut != 0,
+		Nature:      Nature{Kind: w.Kind, Broken: w.Broken, Marks: w.Marks},
 	}}
+	for flag, set := range e.switches() {
+		*set = w.Flags&flag != 0
+	}
 	e.Xattrs, err = xattrsFromWire(w.Xattrs)
 	return e, err
 }

@@ -30,7 +30,7 @@ func scannerAt(t testing.TB, dir string, now func() time.Time) *scan.Scanner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return scan.New(space, now)
+	return scan.New(space, now, nil)
 }
 
 func mustScan(t testing.TB, s *scan.Scanner, cache scan.Cache, opts scan.Options) scan.Result {

@@ -72,7 +72,7 @@ func (w *walk) file(ctx context.Context, d dir, name userdata.Name, base string,
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	e, err := w.read(ctx, fd, &now)
+	e, err := w.read(ctx, d, name, fd, &now)
 	if err != nil {
 		return err
 	}
@@ -83,12 +83,9 @@ func (w *walk) file(ctx context.Context, d dir, name userdata.Name, base string,
 // keep adds a file's item and remembers the file.
 func (w *walk) keep(d dir, name userdata.Name, st *unix.Stat_t, e Entry) {
 	it := newItem(d, name, manifest.File, st)
-	it.Size, it.Digest, it.Xattrs = st.Size, e.Digest, e.Xattrs
+	it.Size, it.Digest, it.Kind, it.Xattrs = st.Size, e.Digest, e.kind(), e.Xattrs
 	w.items = append(w.items, it)
 	w.entries = append(w.entries, cacheEntry{name: name, Entry: e})
-	if e.Nul {
-		w.res.Nul[name] = true
-	}
 	if e.Cut {
 		w.problem(name, Attributes, errXattrsCut)
 	}

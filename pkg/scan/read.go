@@ -1,12 +1,12 @@
 package scan
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/userdata"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,7 +15,7 @@ const readSize = 128 << 10
 
 // read hashes an open file and makes sure that it held still meanwhile. st is
 // how the file is right after it was read.
-func (w *walk) read(ctx context.Context, fd int, st *unix.Stat_t) (Entry, error) {
+func (w *walk) read(ctx context.Context, d dir, name userdata.Name, fd int, st *unix.Stat_t) (Entry, error) {
 	start := w.now()
 	if err := unix.Fstat(fd, st); err != nil {
 		return Entry{}, fmt.Errorf("cannot stat: %w", err)
@@ -25,7 +25,12 @@ func (w *walk) read(ctx context.Context, fd int, st *unix.Stat_t) (Entry, error)
 		writeBack(fd)
 	}
 	var err error
-	if e.Digest, e.Nul, err = w.digest(ctx, fd, e.Size); err != nil {
+	if e.Digest, err = w.digest(ctx, fd, e.Size); err != nil {
+		return Entry{}, err
+	}
+	if known, ok := w.cache.Get(name); ok && known.Digest == e.Digest && !known.Open {
+		e.Nature = known.Nature
+	} else if err := w.nature(ctx, d, name, fd, &e); err != nil {
 		return Entry{}, err
 	}
 	if e.Xattrs, e.Cut, err = readXattrs(fd); err != nil {
@@ -51,31 +56,29 @@ func writeBack(fd int) {
 		unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
 }
 
-// digest hashes size bytes, and tells whether they are NUL bytes all. A file that
-// is longer or shorter than that has changed.
-func (w *walk) digest(ctx context.Context, fd int, size int64) (d manifest.Digest, nul bool, err error) {
+// digest hashes size bytes. A file that is longer or shorter than that has
+// changed.
+func (w *walk) digest(ctx context.Context, fd int, size int64) (d manifest.Digest, err error) {
 	w.sum.Reset()
-	nul = size > 0
 	for left := size; ; {
 		n, err := readOnce(fd, w.buf)
 		if err != nil {
-			return d, false, err
+			return d, err
 		}
 		if left -= int64(n); left < 0 || n == 0 && left > 0 {
-			return d, false, errChanged
+			return d, errChanged
 		}
 		if n == 0 {
 			break
 		}
 		w.res.BytesRead += int64(n)
-		nul = nul && allNUL(w.buf[:n])
 		w.sum.Write(w.buf[:n])
 		if err := w.pace.spend(ctx, n); err != nil {
-			return d, false, err
+			return d, err
 		}
 	}
 	w.sum.Sum(d[:0])
-	return d, nul, nil
+	return d, nil
 }
 
 func readOnce(fd int, buf []byte) (int, error) {
@@ -89,9 +92,4 @@ func readOnce(fd int, buf []byte) (int, error) {
 		}
 		return n, nil
 	}
-}
-
-// allNUL compares each byte with the next, which the runtime does in wide steps.
-func allNUL(b []byte) bool {
-	return b[0] == 0 && bytes.Equal(b[:len(b)-1], b[1:])
 }

@@ -45,7 +45,8 @@ type RootState struct {
 	NotDirectory bool   // something else does
 	Unreadable   bool   // it could not be opened
 	ReadOnly     bool   // its file system is mounted read-only
-	Device       uint64 // st_dev: an unmounted root shows the device below it
+	Mount        string // where its file system is mounted, or would be; "" for not known
+	Device       uint64 // st_dev
 	Inode        uint64
 	FSType       int64 // statfs f_type, for file systems with coarse timestamps
 	Err          error // why it could not be opened
@@ -64,8 +65,6 @@ type Result struct {
 	Cache    Cache
 	Problems []Problem
 	Roots    []RootState // those that the scan had to look at, in the order of the space
-	// Nul holds the files that have contents, all of them NUL bytes.
-	Nul map[userdata.Name]bool
 	// Mounts lists the directories that lie on another device than the directory
 	// that holds them. The scan goes into them.
 	Mounts []userdata.Name
@@ -80,6 +79,12 @@ type Result struct {
 func (r Result) Observed(n userdata.Name) (Observation, bool) {
 	e, ok := r.Cache.Get(n)
 	return e.Observation, ok
+}
+
+// Nature returns what the contents of a file of the manifest are like.
+func (r Result) Nature(n userdata.Name) Nature {
+	e, _ := r.Cache.Get(n)
+	return e.Nature
 }
 
 // Root returns the state of a root that the scan looked at.
@@ -135,4 +140,37 @@ func (r *Result) findAbsent(names []userdata.Name) {
 			r.Absent = append(r.Absent, n)
 		}
 	}
+}
+
+// With returns the result with what it says of the names, and of all that lies
+// below them, replaced by what a later ScanNames of them saw.
+func (r Result) With(names []userdata.Name, part Result) (Result, error) {
+	set := make(map[userdata.Name]bool, len(names))
+	for _, n := range names {
+		set[n] = true
+	}
+	var items []manifest.Item
+	for _, it := range r.Manifest.Items() {
+		if !coveredBy(set, it.Name) {
+			items = append(items, it)
+		}
+	}
+	m, err := manifest.New(append(items, part.Manifest.Items()...))
+	if err != nil {
+		return Result{}, fmt.Errorf("cannot list the items: %w", err)
+	}
+	problem := func(p Problem) bool { return coveredBy(set, p.Name) }
+	mount := func(n userdata.Name) bool { return coveredBy(set, n) }
+	out := Result{
+		Manifest: m, Cache: r.Cache.Replace(names, part.Cache), Roots: slices.Clone(r.Roots),
+		Problems:  append(slices.DeleteFunc(slices.Clone(r.Problems), problem), part.Problems...),
+		Mounts:    append(slices.DeleteFunc(slices.Clone(r.Mounts), mount), part.Mounts...),
+		FilesRead: r.FilesRead + part.FilesRead, BytesRead: r.BytesRead + part.BytesRead,
+	}
+	for i, root := range out.Roots {
+		if now, looked := part.Root(root.Name); looked {
+			out.Roots[i] = now
+		}
+	}
+	return out, nil
 }

@@ -12,7 +12,7 @@ import (
 // be a symlink or lead through some: the owner configured it. Without a
 // directory to walk, the state says why and there is nothing to close.
 func openRoot(r userdata.Root) (dir, RootState) {
-	state := RootState{Name: r.Name}
+	state := RootState{Name: r.Name, Mount: mountPoint(r.Path)}
 	fd, err := retryOpen(unix.AT_FDCWD, r.Path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
 	if err != nil {
 		state.refuse(r, err)

@@ -30,14 +30,15 @@ type Options struct {
 
 // Scanner walks a user-data space.
 type Scanner struct {
-	space userdata.Space
-	now   func() time.Time
+	space   userdata.Space
+	now     func() time.Time
+	examine Examiner
 }
 
 // New returns a scanner of the space. now is the wall clock that the files'
-// ctimes are compared with, time.Now but for tests.
-func New(space userdata.Space, now func() time.Time) *Scanner {
-	return &Scanner{space: space, now: now}
+// ctimes are compared with, time.Now but for tests. examine may be nil.
+func New(space userdata.Space, now func() time.Time, examine Examiner) *Scanner {
+	return &Scanner{space: space, now: now, examine: examine}
 }
 
 // Scan walks the whole space. It fails only when the context ends: what cannot
@@ -142,6 +143,6 @@ func (s *Scanner) newWalk(cache Cache, opts Options) *walk {
 	return &walk{
 		cache: cache, opts: opts, now: s.now,
 		sum: sha256.New(), buf: make([]byte, readSize), dents: make([]byte, direntSize),
-		pace: pacer{rate: opts.Rate}, res: Result{Nul: make(map[userdata.Name]bool)},
+		pace: pacer{rate: opts.Rate}, examine: s.examine,
 	}
 }

@@ -114,8 +114,11 @@ func TestNulFiles(t *testing.T) {
 		t.Errorf("the second scan read %d files", second.FilesRead)
 	}
 	for i, res := range []scan.Result{first, second} {
-		if len(res.Nul) != 3 || !res.Nul["keys/wiped"] || !res.Nul["keys/one"] || !res.Nul["keys/sparse"] {
-			t.Errorf("scan %d: %v", i, res.Nul)
+		for _, it := range res.Manifest.Items() {
+			want := it.Name == "keys/wiped" || it.Name == "keys/one" || it.Name == "keys/sparse"
+			if got := res.Nature(it.Name); got.Nul != want {
+				t.Errorf("scan %d: %s: %+v", i, it.Name, got)
+			}
 		}
 	}
 }

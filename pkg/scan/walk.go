@@ -32,6 +32,8 @@ type walk struct {
 	opts  Options
 	now   func() time.Time
 
+	examine Examiner
+
 	sum   hash.Hash
 	buf   []byte // contents
 	dents []byte // directory entries

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -37,6 +38,9 @@ func checkItem(it manifest.Item) error {
 	}
 	if it.Mode > 0o7777 {
 		return entryError(it.Name, "mode %o", it.Mode)
+	}
+	if len(it.Kind) > maxKind || !utf8.ValidString(it.Kind) || it.Kind != "" && it.Type != manifest.File {
+		return entryError(it.Name, "a bad kind of contents")
 	}
 	if it.Name.IsRoot() && it.Type != manifest.Dir {
 		return entryError(it.Name, "a root that is a %s", it.Type)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -16,7 +17,7 @@ func decodeSegment(plain []byte) (segment, error) {
 	if err := decodeCBOR(plain, &w); err != nil {
 		return segment{}, fmt.Errorf("%w: index: %w", ErrDataSet, err)
 	}
-	if w.Format != indexFormat || w.Part >= partCount || w.Kind < uint8(indexFull) || w.Kind > uint8(indexDelta) {
+	if w.Format < 1 || w.Format > indexFormat || w.Part >= partCount || w.Kind < uint8(indexFull) || w.Kind > uint8(indexDelta) {
 		return segment{}, fmt.Errorf("%w: an index of format %d, kind %d, part %d", ErrDataSet, w.Format, w.Kind, w.Part)
 	}
 	s := segment{kind: indexKind(w.Kind), part: Part(w.Part), seq: w.Seq}
@@ -25,6 +26,9 @@ func decodeSegment(plain []byte) (segment, error) {
 		return segment{}, fmt.Errorf("%w: index: %w", ErrDataSet, err)
 	}
 	r := indexReader{w: &w, roots: roots, part: s.part}
+	if r.kinds, err = parseKinds(w.Kinds); err != nil {
+		return segment{}, err
+	}
 	if s.packs, err = r.packs(); err != nil {
 		return segment{}, err
 	}
@@ -61,6 +65,7 @@ type indexReader struct {
 	w     *indexWire
 	roots map[string]userdata.Class
 	part  Part
+	kinds []string
 	table []packInfo
 	sizes map[BlobID]uint32
 	pack  int64
@@ -113,7 +118,7 @@ func (r *indexReader) entries() ([]Entry, error) {
 
 func (r *indexReader) exhausted() error {
 	w := r.w
-	if len(w.Sizes)+len(w.Digests)+len(w.Targets)+len(w.Xattrs)+len(w.Counts)+len(w.PackNo)+len(w.Offs)+len(w.Lens)+len(w.Sums) > 0 {
+	if len(w.Sizes)+len(w.Digests)+len(w.Targets)+len(w.Xattrs)+len(w.Counts)+len(w.PackNo)+len(w.Offs)+len(w.Lens)+len(w.Sums)+len(w.KindNo) > 0 {
 		return fmt.Errorf("%w: %w", ErrDataSet, errColumns)
 	}
 	return nil
@@ -160,7 +165,40 @@ func (r *indexReader) file(e *Entry) (err error) {
 	if err = takeBytes(&r.w.Digests, e.Digest[:]); err != nil {
 		return err
 	}
+	if err = r.kind(e); err != nil {
+		return err
+	}
 	return r.extents(e)
+}
+
+// kind reads what the contents are; the first format does not say.
+func (r *indexReader) kind(e *Entry) error {
+	if r.w.Format < 2 {
+		return nil
+	}
+	no, err := take(&r.w.KindNo)
+	if err != nil {
+		return err
+	}
+	if int(no) > len(r.kinds) {
+		return fmt.Errorf("a kind that the table does not list")
+	}
+	if no > 0 {
+		e.Kind = r.kinds[no-1]
+	}
+	return nil
+}
+
+// parseKinds reads the table of kinds, sorted, each once.
+func parseKinds(col column) ([]string, error) {
+	var kinds []string
+	for i, b := range col {
+		if len(b) == 0 || len(b) > maxKind || !utf8.Valid(b) || i > 0 && kinds[i-1] >= string(b) {
+			return nil, fmt.Errorf("%w: index: a bad table of kinds", ErrDataSet)
+		}
+		kinds = append(kinds, string(b))
+	}
+	return kinds, nil
 }
 
 func (r *indexReader) extents(e *Entry) error {

@@ -8,7 +8,8 @@ import (
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
-const indexFormat = 1
+// indexFormat is what is written; the first lacks the kinds and can be read, too.
+const indexFormat = 2
 
 // indexWire is the encoding of a segment: one column for each property, since
 // equal things side by side compress well and digests, which do not compress,
@@ -40,6 +41,9 @@ type indexWire struct {
 	Offs   columnI `cbor:"21,keyasint,omitempty"` // each extent: difference to the end of the one before
 	Lens   columnU `cbor:"22,keyasint,omitempty"` // extents of files that have several
 	Sums   []byte  `cbor:"23,keyasint,omitempty"` // extents of files that have several
+
+	Kinds  column  `cbor:"24,keyasint,omitempty"` // of contents, each once, in order
+	KindNo columnU `cbor:"25,keyasint,omitempty"` // files that are not empty: 0, or which of the kinds, from 1
 }
 
 type (
@@ -69,9 +73,10 @@ func encodeSegment(s segment) ([]byte, error) {
 	for _, n := range s.removed {
 		w.Removed = append(w.Removed, []byte(n))
 	}
+	kinds := w.putKinds(s.entries)
 	enc := extentEncoder{w: &w, number: number}
 	for i, e := range s.entries {
-		w.putItem(uint32(i), e.Item)
+		w.putItem(uint32(i), e.Item, kinds)
 		if err := enc.put(e); err != nil {
 			return nil, err
 		}
@@ -83,7 +88,22 @@ func encodeSegment(s segment) ([]byte, error) {
 	return b, err
 }
 
-func (w *indexWire) putItem(i uint32, it manifest.Item) {
+// putKinds fills the table of kinds and returns each one's number.
+func (w *indexWire) putKinds(entries []Entry) map[string]uint32 {
+	numbers := make(map[string]uint32)
+	for _, e := range entries {
+		if e.Kind != "" {
+			numbers[e.Kind] = 0
+		}
+	}
+	for i, k := range sortedKeys(numbers) {
+		numbers[k] = uint32(i) + 1
+		w.Kinds = append(w.Kinds, []byte(k))
+	}
+	return numbers
+}
+
+func (w *indexWire) putItem(i uint32, it manifest.Item, kinds map[string]uint32) {
 	w.Names = append(w.Names, []byte(it.Name))
 	w.Types = append(w.Types, byte(it.Type))
 	w.Modes = append(w.Modes, it.Mode)
@@ -95,6 +115,7 @@ func (w *indexWire) putItem(i uint32, it manifest.Item) {
 		w.Sizes = append(w.Sizes, it.Size)
 		if it.Size > 0 {
 			w.Digests = append(w.Digests, it.Digest[:]...)
+			w.KindNo = append(w.KindNo, kinds[it.Kind])
 		}
 	case manifest.Symlink:
 		w.Targets = append(w.Targets, []byte(it.Target))
@@ -104,7 +125,7 @@ func (w *indexWire) putItem(i uint32, it manifest.Item) {
 	}
 }
 
-func sortedKeys(m map[string][]byte) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

@@ -38,6 +38,7 @@ const (
 	segmentItems  = 8192      // or when it has that many entries
 	maxDeltas     = 16        // a chain with that many deltas gets a new full index
 	maxElements   = 1 << 16   // of one CBOR array
+	maxKind       = 256       // bytes of what an item says its contents are
 	maxMapPairs   = 256       // of one CBOR map
 	maxCBORNested = 6
 )

@@ -1,0 +1,51 @@
+package scan
+
+import (
+	"errors"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountPoint is the path at which the file system is mounted that a path lies on,
+// or would lie on if it were there; "" when nobody can tell.
+func mountPoint(path string) string {
+	path = existing(path)
+	for {
+		root, err := isMountRoot(path)
+		if err != nil {
+			return ""
+		}
+		if root || path == "/" {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// existing is the path, or the longest part of it that exists, without symlinks.
+func existing(path string) string {
+	for {
+		real, err := filepath.EvalSymlinks(path)
+		if err == nil {
+			return real
+		}
+		if path == "/" || path == "." {
+			return "/"
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+var errNoStatx = errors.New("the kernel does not tell mount points")
+
+func isMountRoot(path string) (bool, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st); err != nil {
+		return false, err
+	}
+	if st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return false, errNoStatx
+	}
+	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
+}
