@@ -104,7 +104,7 @@ func DefaultDevice() Device {
 			RetryMin: Duration{time.Second}, RetryMax: Duration{5 * time.Minute},
 		},
 		Detect: Detect{
-			Settle: Duration{750 * time.Millisecond}, ScrubEvery: Duration{24 * time.Hour},
+			Settle: Duration{500 * time.Millisecond}, ScrubEvery: Duration{24 * time.Hour},
 			ScrubRate: 20 << 20, Watch: "auto",
 		},
 		Reprovision: Reprovision{

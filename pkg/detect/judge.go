@@ -28,6 +28,7 @@ func Judge(space userdata.Space, ref Reference, now scan.Result) Report {
 		}
 	}
 	j.judgeStrangers()
+	j.judgeMovedDirectories()
 	return j.report()
 }
 
@@ -37,7 +38,9 @@ type judgement struct {
 	ref      Reference
 	now      scan.Result
 	problems map[userdata.Name]scan.Problem
+	arrivals arrivals
 	roots    map[string]rootLoss
+	mass     mass
 	findings []Finding
 	counts   map[Verdict]int
 }
@@ -53,7 +56,9 @@ func newJudgement(space userdata.Space, ref Reference, now scan.Result) *judgeme
 			j.problems[p.Name] = p
 		}
 	}
-	j.roots = rootLosses(ref, now)
+	j.arrivals = newArrivals(ref, now)
+	j.roots = j.rootLosses()
+	j.mass = j.findMass()
 	return j
 }
 
@@ -84,6 +89,9 @@ func (j *judgement) verdict(want manifest.Item) (Verdict, string) {
 	if !there {
 		if j.hidden(want.Name) {
 			return Unavailable, "lies in a directory that cannot be read"
+		}
+		if at, unmounted := j.unmounted(want.Name); unmounted {
+			return Unavailable, "nothing is mounted at " + quoted(at)
 		}
 		return j.judgeMissing(want)
 	}
@@ -118,9 +126,42 @@ func (j *judgement) hidden(n userdata.Name) bool {
 	return false
 }
 
+// judgeMovedDirectories takes back what was said of directories that are gone
+// because all that lay in them was moved elsewhere.
+func (j *judgement) judgeMovedDirectories() {
+	erased, moved := make(map[userdata.Name]bool), make(map[userdata.Name]bool)
+	for _, f := range j.findings {
+		it, known := j.ref.Manifest.Find(f.Name)
+		if !known || it.Type == manifest.Dir {
+			continue
+		}
+		set := moved
+		if f.Verdict != Changed {
+			set = erased
+		}
+		for n := f.Name; !n.IsRoot(); {
+			n = n.Parent()
+			set[n] = true
+		}
+	}
+	for i, f := range j.findings {
+		if f.Verdict == Erased && moved[f.Name] && !erased[f.Name] {
+			j.counts[Erased]--
+			j.counts[Changed]++
+			j.findings[i].Verdict, j.findings[i].Reason = Changed, "what lay in it is elsewhere"
+		}
+	}
+}
+
 func (j *judgement) report() Report {
 	slices.SortStableFunc(j.findings, func(a, b Finding) int { return cmp.Compare(a.Name, b.Name) })
-	return Report{Findings: j.findings, Counts: j.counts}
+	report := Report{Findings: j.findings, Counts: j.counts, Unmounted: make(map[string]bool)}
+	for name, loss := range j.roots {
+		if loss.absent {
+			report.Unmounted[name] = true
+		}
+	}
+	return report
 }
 
 // judgeProblem judges an item that is there and could not be read.

@@ -40,7 +40,7 @@ func newPhone(t *testing.T) *phone {
 	if p.space, err = userdata.NewSpace(roots); err != nil {
 		t.Fatal(err)
 	}
-	p.scan = scan.New(p.space, time.Now)
+	p.scan = scan.New(p.space, time.Now, nil)
 	now := p.look()
 	p.ref = detect.Reference{Manifest: now.Manifest, Seen: now.Cache}
 	return p
@@ -185,8 +185,8 @@ func TestAnEmptyFileThatWasSavedEmptyIsIntact(t *testing.T) {
 func TestContentsDifferAndNobodyWrote(t *testing.T) {
 	p := newPhone(t)
 	saved := p.ref.Manifest
-	p.write("keys/a", "contents of A in keys")                                        // as long as before
-	p.scan = scan.New(p.space, func() time.Time { return time.Now().Add(time.Hour) }) // long left alone
+	p.write("keys/a", "contents of A in keys")                                             // as long as before
+	p.scan = scan.New(p.space, func() time.Time { return time.Now().Add(time.Hour) }, nil) // long left alone
 	p.ref.Seen = p.seenAs(p.look().Cache, "keys/a", saved)
 	p.expect(p.judge(), "keys/a corrupted")
 }
@@ -279,6 +279,6 @@ func TestARootThatThisDeviceDoesNotHave(t *testing.T) {
 	var err error
 	p.space, err = userdata.NewSpace(roots)
 	p.must(err)
-	p.scan = scan.New(p.space, time.Now)
+	p.scan = scan.New(p.space, time.Now, nil)
 	p.expect(p.judge())
 }

@@ -49,6 +49,10 @@ type Reference struct {
 	// back since: then its absence is no deletion, though the rest of its root
 	// may be back by now. May be nil.
 	Erased func(userdata.Name) bool
+	// Mounts tells, by the name of a root, where the file system was mounted on
+	// which it lay; Mounted holds the mount points inside the roots.
+	Mounts  map[string]string
+	Mounted map[userdata.Name]bool
 }
 
 func (r Reference) forgotten(n userdata.Name) bool {
@@ -60,6 +64,8 @@ func (r Reference) forgotten(n userdata.Name) bool {
 type Report struct {
 	Findings []Finding
 	Counts   map[Verdict]int
+	// Unmounted holds the roots whose file system is not mounted now.
+	Unmounted map[string]bool
 }
 
 // Damaged returns the findings that call for a reprovision.
@@ -80,12 +86,25 @@ func (r Report) Only(confirmed []Finding) Report {
 	for _, f := range confirmed {
 		sure[f.Name] = true
 	}
-	out := Report{Findings: slices.Clone(r.Findings), Counts: maps.Clone(r.Counts)}
+	out := Report{Findings: slices.Clone(r.Findings), Counts: maps.Clone(r.Counts), Unmounted: r.Unmounted}
 	for i, f := range out.Findings {
 		if f.Verdict.Damage() && !sure[f.Name] {
 			out.Counts[f.Verdict]--
 			out.Counts[Unavailable]++
 			out.Findings[i].Verdict, out.Findings[i].Reason = Unavailable, "does not stay as it is: "+f.Reason
+		}
+	}
+	return out
+}
+
+// Withhold turns damage of the named items into unavailable, for a reason.
+func (r Report) Withhold(names map[userdata.Name]bool, why string) Report {
+	out := Report{Findings: slices.Clone(r.Findings), Counts: maps.Clone(r.Counts), Unmounted: r.Unmounted}
+	for i, f := range out.Findings {
+		if f.Verdict.Damage() && names[f.Name] {
+			out.Counts[f.Verdict]--
+			out.Counts[Unavailable]++
+			out.Findings[i].Verdict, out.Findings[i].Reason = Unavailable, why+": "+f.Reason
 		}
 	}
 	return out

@@ -11,7 +11,7 @@ import (
 
 const (
 	// window is how long hints are gathered after the first one.
-	window = 150 * time.Millisecond
+	window = 100 * time.Millisecond
 	// maxNames is how many names of one root are kept; beyond that a scan of the
 	// whole root costs less.
 	maxNames = 1000

@@ -19,7 +19,7 @@ import (
 // act does with damage what the policy of its class says.
 func (d *Daemon) act(ctx context.Context, seen sight) error {
 	var auto, ask []detect.Finding
-	for _, f := range d.findings.due(seen.report.Damaged(), d.now()) {
+	for _, f := range d.writable(seen, d.findings.due(seen.report.Damaged(), d.now())) {
 		switch d.cfg.Reprovision.For(f.Class) {
 		case config.Restore:
 			auto = append(auto, f)
@@ -43,6 +43,21 @@ func (d *Daemon) act(ctx context.Context, seen sight) error {
 		return nil
 	}
 	return d.mend(ctx, auto)
+}
+
+// writable leaves out what lies on a file system that is mounted read-only, as
+// the kernel does with one in which it finds errors: that is for the owner to mend.
+func (d *Daemon) writable(seen sight, damaged []detect.Finding) []detect.Finding {
+	var good []detect.Finding
+	for _, f := range damaged {
+		if root, known := seen.now.Root(f.Name.Root()); !known || !root.ReadOnly {
+			good = append(good, f)
+		}
+	}
+	if n := len(damaged) - len(good); n > 0 {
+		d.wait(fmt.Sprintf("%d damaged items lie on a file system that is mounted read-only", n))
+	}
+	return good
 }
 
 // asker puts the question of step 622 to the owner, one at a time, while the

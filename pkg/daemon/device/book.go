@@ -42,6 +42,14 @@ type book struct {
 	// restore brings back only some of a root, the rest must not pass for
 	// deleted.
 	erased map[userdata.Name]bool
+	mounts mounts
+}
+
+// mounts is where the user data lay: what is not mounted is neither erased nor to
+// be restored into the directory below.
+type mounts struct {
+	Roots  map[string]string      `cbor:"1,keyasint"` // mount point by name of the root
+	Inside map[userdata.Name]bool `cbor:"2,keyasint"` // mount points inside the roots
 }
 
 // openBook reads the book. What of it cannot be read is done without: the reader
@@ -52,12 +60,13 @@ func openBook(st *state, log *slog.Logger) *book {
 		erased: make(map[userdata.Name]bool),
 	}
 	var names, erased []userdata.Name
-	var err [5]error
+	var err [6]error
 	b.dataSet, err[0] = st.dataSet(keyReference)
 	b.seen, err[1] = st.seen()
 	_, err[2] = st.load(keyForgotten, &names)
 	_, err[3] = st.load(keyLost, &b.lost)
 	_, err[4] = st.load(keyErased, &erased)
+	_, err[5] = st.load(keyMounts, &b.mounts)
 	if err := errors.Join(err[:]...); err != nil {
 		log.Error("cannot read all of the state, going on without that part", "error", err)
 	}
@@ -75,7 +84,7 @@ func openBook(st *state, log *slog.Logger) *book {
 func (b *book) reference() detect.Reference {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ref := detect.Reference{Seen: b.seen, Forgotten: b.isForgotten, Erased: b.wasErased}
+	ref := detect.Reference{Seen: b.seen, Forgotten: b.isForgotten, Erased: b.wasErased, Mounts: b.mounts.Roots, Mounted: b.mounts.Inside}
 	ref.Manifest = b.manifest()
 	return ref
 }
@@ -149,7 +158,36 @@ func (b *book) observe(now scan.Result, report detect.Report, reading uint64) er
 	}
 	b.last = now.Cache.With(scan.Cache{}, newer)
 	b.seen = now.Cache.With(b.seen, bad)
-	return b.noteErased(now, report)
+	return errors.Join(b.noteErased(now, report), b.noteMounts(now, report))
+}
+
+// noteMounts keeps in mind where the user data lies; mu is held. A mount point
+// counts until there is something in it though nothing is mounted.
+func (b *book) noteMounts(now scan.Result, report detect.Report) error {
+	m := mounts{Roots: maps.Clone(b.mounts.Roots), Inside: make(map[userdata.Name]bool)}
+	if m.Roots == nil {
+		m.Roots = make(map[string]string)
+	}
+	for _, r := range now.Roots {
+		if r.Available() && r.Mount != "" && !report.Unmounted[r.Name] {
+			m.Roots[r.Name] = r.Mount
+		}
+	}
+	for _, n := range now.Mounts {
+		m.Inside[n] = true
+	}
+	for n := range b.mounts.Inside {
+		if !m.Inside[n] && !slices.ContainsFunc(now.Manifest.Items(), func(it manifest.Item) bool {
+			return it.Name != n && it.Name.Below(n)
+		}) {
+			m.Inside[n] = true
+		}
+	}
+	if maps.Equal(m.Roots, b.mounts.Roots) && maps.Equal(m.Inside, b.mounts.Inside) {
+		return nil
+	}
+	b.mounts = m
+	return b.state.store(keyMounts, m)
 }
 
 // noteErased keeps the set of erased items up to date; mu is held.

@@ -265,7 +265,9 @@ func (r *restoreRun) makePlan(ctx context.Context) error {
 	}
 	report := r.sight.report
 	if !r.newest || r.dataSet != r.book.current() {
-		report = detect.Judge(r.space, detect.Reference{Manifest: saved, Forgotten: r.book.isForgotten}, r.sight.now)
+		ref := r.book.reference()
+		ref.Manifest, ref.Erased = saved, nil
+		report = detect.Judge(r.space, ref, r.sight.now)
 	}
 	r.plan = reprovision.NewPlan(saved, r.sight.now, report, r.sel)
 	r.leaveLaterWork(report)

@@ -2,8 +2,14 @@ package device
 
 import (
 	"context"
+	"runtime"
+	"slices"
+	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
@@ -57,7 +63,8 @@ func (d *Daemon) untilScrub(every time.Duration) time.Duration {
 }
 
 func (d *Daemon) scrub(ctx context.Context) error {
-	items := d.book.reference().Manifest.Items()
+	defer idle()()
+	items := d.afterLastScrub(d.book.reference().Manifest.Items())
 	for len(items) > 0 {
 		var names []userdata.Name
 		for bytes := int64(0); len(items) > 0 && len(names) < scrubItems && bytes < scrubBytes; items = items[1:] {
@@ -67,17 +74,60 @@ func (d *Daemon) scrub(ctx context.Context) error {
 			}
 		}
 		opts := scan.Options{Deep: true, Rate: d.cfg.Detect.ScrubRate}
-		found, err := d.scanner.ScanNames(ctx, names, scan.Cache{}, opts)
+		found, err := d.scanner.ScanNames(ctx, names, d.book.cache(), opts)
 		if err != nil {
 			return err
 		}
 		d.book.reread(names, found.Cache)
+		if len(names) > 0 {
+			if err := d.state.store(keyScrubAt, names[len(names)-1]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := d.state.drop(keyScrubAt); err != nil {
+		return err
 	}
 	d.request(look{why: "scrub"})
 	if err := d.tidy(ctx); err != nil {
 		d.log.Warn("cannot tidy up the quarantine", "error", err)
 	}
 	return d.state.store(keyScrubbed, d.now().Unix())
+}
+
+// afterLastScrub leaves out what an interrupted scrub has read already.
+func (d *Daemon) afterLastScrub(items []manifest.Item) []manifest.Item {
+	var at userdata.Name
+	if known, err := d.state.load(keyScrubAt, &at); err != nil || !known {
+		return items
+	}
+	i, found := slices.BinarySearchFunc(items, at, func(it manifest.Item, n userdata.Name) int {
+		return strings.Compare(string(it.Name), string(n))
+	})
+	if found {
+		i++
+	}
+	return items[i:]
+}
+
+// What ioprio_set takes, from linux/ioprio.h; no package has it.
+const (
+	ioprioWhoProcess = 1
+	ioprioClassShift = 13
+	ioprioClassIdle  = 3
+)
+
+// idle gives this goroutine a thread of its own, which reads only when nobody else
+// wants the medium. Where the kernel
+// refuses, the bounded rate has to do.
+func idle() (restore func()) {
+	runtime.LockOSThread()
+	set := func(priority uintptr) { _, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, priority) }
+	set(ioprioClassIdle << ioprioClassShift)
+	return func() {
+		set(0)
+		runtime.UnlockOSThread()
+	}
 }
 
 // tidy drops what has been in the quarantine for long enough, while no restore

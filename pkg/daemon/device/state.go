@@ -33,6 +33,8 @@ const (
 	keyLost      = "lost"      // items that are damaged here and that no snapshot has
 	keyForgotten = "forgotten" // names whose loss or change the owner means
 	keyErased    = "erased"    // items that were found erased and are not back yet
+	keyMounts    = "mounts"    // where the user data lay
+	keyScrubAt   = "scrub-at"  // the last item that an unfinished scrub has read
 	keyScrubbed  = "scrubbed"  // when every byte was last read, seconds since the epoch
 )
 

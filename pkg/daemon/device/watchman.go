@@ -107,8 +107,7 @@ func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
 			return sight{}, err
 		}
 		earlier := seen
-		again := earlier.now.Cache.With(scan.Cache{}, names(earlier.report.Damaged()))
-		if seen, err = d.glance(ctx, look{why: l.why}, again); err == nil {
+		if seen, err = d.again(ctx, earlier); err == nil {
 			confirmed = detect.Confirm(earlier.report, seen.report)
 		}
 	}
@@ -116,11 +115,26 @@ func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
 		return sight{}, err
 	}
 	seen.report = seen.report.Only(confirmed)
+	seen.report = seen.report.Withhold(d.beingWritten(seen.report), "a program has it open for writing")
 	if err := d.book.observe(seen.now, seen.report, reading); err != nil {
 		d.log.Error("cannot write down what was found", "error", err)
 	}
 	d.publish(seen)
 	return seen, nil
+}
+
+// beingWritten are the corrupted files that some program has open for writing: it
+// may be in the middle of its work, and to put another file in the place of one that
+// is in use would lose what the program writes. When it closes the file there is
+// another look.
+func (d *Daemon) beingWritten(r detect.Report) map[userdata.Name]bool {
+	open := make(map[userdata.Name]bool)
+	for _, f := range r.Damaged() {
+		if f.Verdict == detect.Corrupted && len(open) < fewNames && d.scanner.Writing(f.Name) {
+			open[f.Name] = true
+		}
+	}
+	return open
 }
 
 // stale is the cache without what the look is to read anew.
@@ -135,6 +149,34 @@ func (d *Daemon) stale(l look) scan.Cache {
 // glance scans and judges once.
 func (d *Daemon) glance(ctx context.Context, l look, cache scan.Cache) (sight, error) {
 	now, err := d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep})
+	if err != nil {
+		return sight{}, err
+	}
+	return sight{now, detect.Judge(d.space, d.book.reference(), now)}, nil
+}
+
+// fewNames is up to how many items are looked at one by one.
+const fewNames = 500
+
+// again looks once more at what seems to be damaged. Where something is gone, it
+// looks at the whole root: it may have come back under another name.
+func (d *Daemon) again(ctx context.Context, seen sight) (sight, error) {
+	damaged := seen.report.Damaged()
+	cache := seen.now.Cache.With(scan.Cache{}, names(damaged))
+	if len(damaged) > fewNames {
+		return d.glance(ctx, look{}, cache)
+	}
+	at := names(damaged)
+	for i, f := range damaged {
+		if f.Verdict == detect.Erased {
+			at[i] = userdata.Name(f.Name.Root())
+		}
+	}
+	part, err := d.scanner.ScanNames(ctx, at, cache, scan.Options{})
+	if err != nil {
+		return sight{}, err
+	}
+	now, err := seen.now.With(at, part)
 	if err != nil {
 		return sight{}, err
 	}

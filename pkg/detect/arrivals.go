@@ -1,0 +1,146 @@
+package detect
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/scan"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// arrivals are the items that the reference does not know, and the contents that
+// it does not have under their name: what is missing may be there under another.
+type arrivals struct {
+	now   scan.Result
+	same  map[string]userdata.Name   // by contents
+	kin   map[string]userdata.Name   // by root and identity
+	node  map[inode]userdata.Name    // by device and inode
+	near  map[string][]userdata.Name // by the name up to each of its dots
+	fresh map[userdata.Name]bool     // all new names
+	seen  scan.Cache                 // the reference's
+}
+
+// inode is what a rename keeps.
+type inode struct{ dev, ino uint64 }
+
+// leastMoved is the size from which on equal contents are no coincidence.
+const leastMoved = 8
+
+func newArrivals(ref Reference, now scan.Result) arrivals {
+	a := arrivals{
+		now: now, same: make(map[string]userdata.Name), kin: make(map[string]userdata.Name),
+		node: make(map[inode]userdata.Name), near: make(map[string][]userdata.Name),
+		fresh: make(map[userdata.Name]bool), seen: ref.Seen,
+	}
+	for _, it := range now.Manifest.Items() {
+		was, known := ref.Manifest.Find(it.Name)
+		if !known {
+			a.add(it)
+		}
+		if key := contentsKey(it); key != "" && (!known || !was.SameContents(it)) {
+			a.same[key] = it.Name
+		}
+	}
+	return a
+}
+
+func (a arrivals) add(it manifest.Item) {
+	a.fresh[it.Name] = true
+	if key := kinKey(it); key != "" {
+		a.kin[key] = it.Name
+	}
+	if is, there := a.now.Observed(it.Name); there && it.Type == manifest.File {
+		a.node[inode{is.Dev, is.Ino}] = it.Name
+	}
+	for i, c := range it.Name {
+		if c == '.' && it.Type == manifest.File {
+			a.near[string(it.Name[:i])] = append(a.near[string(it.Name[:i])], it.Name)
+		}
+	}
+}
+
+// contentsKey is empty for what has no contents to speak of.
+func contentsKey(it manifest.Item) string {
+	switch {
+	case it.Type == manifest.File && it.Size >= leastMoved:
+		return string(it.Digest[:])
+	case it.Type == manifest.Symlink:
+		return it.Name.Root() + ">" + it.Target
+	}
+	return ""
+}
+
+// kinKey is empty for items that have no identity apart from their name.
+func kinKey(it manifest.Item) string {
+	if !strings.Contains(it.Kind, ":") {
+		return ""
+	}
+	return it.Name.Root() + "/" + it.Kind
+}
+
+// of finds where an item that is missing went: its contents under a new name, or
+// a new version of it, or the file that it was packed into or unpacked to.
+func (a arrivals) of(want manifest.Item) (userdata.Name, bool) {
+	if key := contentsKey(want); key != "" {
+		if to, there := a.same[key]; there {
+			return to, true
+		}
+	}
+	if key := kinKey(want); key != "" {
+		if to, there := a.kin[key]; there {
+			return to, true
+		}
+	}
+	if to, there := a.renamed(want); there {
+		return to, true
+	}
+	return a.packed(want)
+}
+
+// renamed finds a file that was renamed and then changed: it has the old inode,
+// and begins as it did. The inode alone is no evidence, for a new file is often
+// given that of one just deleted.
+func (a arrivals) renamed(want manifest.Item) (userdata.Name, bool) {
+	was, known := a.seen.Get(want.Name)
+	to, there := a.node[inode{was.Dev, was.Ino}]
+	if !known || !there || want.Type != manifest.File || was.Digest != want.Digest {
+		return "", false
+	}
+	return to, a.now.Nature(to).SameStart(was.Nature)
+}
+
+// packed finds the file that another was packed into or unpacked to. A log is
+// often numbered before it is packed.
+func (a arrivals) packed(want manifest.Item) (userdata.Name, bool) {
+	for _, n := range a.near[string(want.Name)] {
+		if nature := a.now.Nature(n); isPacked(n) && nature.Kind != "" && nature.Broken == "" {
+			return n, true
+		}
+	}
+	if isPacked(want.Name) {
+		to := userdata.Name(strings.TrimSuffix(string(want.Name), path.Ext(string(want.Name))))
+		if a.fresh[to] {
+			return to, true
+		}
+	}
+	return "", false
+}
+
+// isPacked tells whether a name is one that the common programs give to what they
+// pack or encrypt.
+func isPacked(n userdata.Name) bool {
+	return slices.Contains([]string{".gz", ".bz2", ".xz", ".zst", ".zip", ".gpg", ".asc", ".pgp"}, path.Ext(string(n)))
+}
+
+// noise finds a new file beside the place of one that is missing that bears its
+// name, with something added, and that nobody can read.
+func (a arrivals) noise(want manifest.Item) (userdata.Name, bool) {
+	for _, n := range a.near[string(want.Name)] {
+		if nature := a.now.Nature(n); nature.Dense && nature.Kind == "" {
+			return n, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,160 @@
+package detect
+
+import (
+	"fmt"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/scan"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// judgeContents judges an item that is there, readable and of its old type.
+func (j *judgement) judgeContents(want, got manifest.Item) (Verdict, string) {
+	switch {
+	case want.SameContents(got):
+		return metadataVerdict(want, got)
+	case got.Type != manifest.File:
+		return Changed, "leads elsewhere"
+	case transient(want.Name):
+		return Changed, "contents differ"
+	case got.Size == 0:
+		return j.judgeEmptied(want)
+	}
+	nature := j.now.Nature(want.Name)
+	if nature.Open {
+		return Unavailable, "contents differ, and a program is in the middle of changing them"
+	}
+	if reason := damage(want, got, nature, j.before(want)); reason != "" {
+		return Corrupted, reason
+	}
+	if j.silent(want.Name) {
+		return j.judgeSilent(want.Name)
+	}
+	if nature.Broken != "" && sameFormat(want, nature) {
+		return Changed, fmt.Sprintf("contents differ, and are no valid %s any more: %s", nature.Kind, nature.Broken)
+	}
+	return Changed, "contents differ"
+}
+
+// judgeEmptied judges a file that was cut to nothing. A log that was copied away
+// first has lost nothing.
+func (j *judgement) judgeEmptied(want manifest.Item) (Verdict, string) {
+	if to, copied := j.arrivals.of(want); copied {
+		return Changed, "emptied; what it held is in " + quoted(to)
+	}
+	return Corrupted, fmt.Sprintf("cut to zero, had %d bytes", want.Size)
+}
+
+// before is what the saved contents were like, as far as this device remembers.
+func (j *judgement) before(want manifest.Item) scan.Nature {
+	if was, known := j.ref.Seen.Get(want.Name); known && was.Digest == want.Digest {
+		return was.Nature
+	}
+	return scan.Nature{}
+}
+
+// damage says what in the contents no program writes on purpose; "" for nothing.
+func damage(want, got manifest.Item, is, was scan.Nature) string {
+	switch {
+	case is.Nul && was.Nul:
+		return "" // a disk image that was never written to, and is larger now
+	case is.Nul:
+		return fmt.Sprintf("filled with NUL, %d bytes", got.Size)
+	case want.Kind == "":
+		return cutShort(want, got, is, was)
+	case is.Kind != "" && is.Broken == "":
+		return "" // whole, if only as something else
+	case textual(want.Kind):
+		return textDamage(want, got, is, was)
+	case is.Broken != "":
+		return fmt.Sprintf("was a valid %s, and is not: %s", formatOf(want.Kind), is.Broken)
+	case !is.Text:
+		return fmt.Sprintf("was a valid %s, and is nothing that is known", formatOf(want.Kind))
+	}
+	return ""
+}
+
+// textDamage tells damage from a mistake that somebody made while editing.
+func textDamage(want, got manifest.Item, is, was scan.Nature) string {
+	switch {
+	case is.Gap:
+		return "holds blocks of NUL, and was text"
+	case !is.Text:
+		return "holds bytes that no text has, and was text"
+	}
+	return cutShort(want, got, is, was)
+}
+
+// cutShort recognises the beginning of what was saved, where it does not end as
+// somebody would end it.
+func cutShort(want, got manifest.Item, is, was scan.Nature) string {
+	if got.Size >= want.Size || !is.Begins(was) {
+		return ""
+	}
+	if textual(want.Kind) && (is.Ended || !was.Ended && is.Broken == "") {
+		return ""
+	}
+	return fmt.Sprintf("cut short: the first %d of %d bytes", got.Size, want.Size)
+}
+
+// sameFormat tells whether contents are still meant to be what they were.
+func sameFormat(want manifest.Item, is scan.Nature) bool {
+	return want.Kind != "" && formatOf(want.Kind) == formatOf(is.Kind)
+}
+
+// silent tells whether lstat still says what it said when the item was intact:
+// then nobody wrote the bytes that differ. It is no evidence where the file had
+// not been left alone for a while before: a second store to a page that is still
+// dirty, or in the same tick of a coarse clock, moves no time.
+func (j *judgement) silent(n userdata.Name) bool {
+	was, known := j.ref.Seen.Get(n)
+	is, there := j.now.Observed(n)
+	saved, _ := j.ref.Manifest.Find(n)
+	return known && there && was.Settled && was.Digest == saved.Digest && was.Observation == is
+}
+
+// judgeSilent: a file system that keeps no change time of its own leaves it open
+// whether a program wrote and then set the modification time back.
+func (j *judgement) judgeSilent(n userdata.Name) (Verdict, string) {
+	if root, known := j.now.Root(n.Root()); known && timeless(root.FSType) {
+		return Unavailable, "contents differ, though size and time are as they were; this file system cannot tell whether somebody wrote them"
+	}
+	return Corrupted, "contents differ, though size, times and inode are as they were"
+}
+
+// timeless lists the file systems, by statfs's f_type, whose ctime is the
+// modification time, or is another machine's: FAT, exFAT, NTFS (both drivers),
+// FUSE, 9P, NFS, SMB.
+func timeless(fsType int64) bool {
+	switch fsType {
+	case 0x4D44, 0x2011BAB0, 0x5346544E, 0x7366746E, 0x65735546, 0x01021997, 0x6969, 0xFF534D42, 0xFE534D42:
+		return true
+	}
+	return false
+}
+
+func metadataVerdict(want, got manifest.Item) (Verdict, string) {
+	switch {
+	case want.SameMetadata(got):
+		return Intact, ""
+	case opened(want, got):
+		return Corrupted, fmt.Sprintf("a secret that others may read now: mode %04o became %04o", want.Mode, got.Mode)
+	case want.Mode != got.Mode && want.Type != manifest.Symlink:
+		return Changed, fmt.Sprintf("mode %04o became %04o", want.Mode, got.Mode)
+	case want.UID != got.UID || want.GID != got.GID:
+		return Changed, fmt.Sprintf("owner %d:%d became %d:%d", want.UID, want.GID, got.UID, got.GID)
+	case want.MTime != got.MTime && want.Type != manifest.Dir:
+		return Changed, "modification time differs"
+	}
+	return Changed, "extended attributes differ"
+}
+
+// opened tells whether a private key that was closed to others is open to them.
+// The programs that use it refuse it from then on, or should.
+func opened(want, got manifest.Item) bool {
+	others := formatOf(want.Kind).Closed()
+	if _, listed := got.Xattrs["system.posix_acl_access"]; listed {
+		return false // somebody named who else may, and the group's bits are a mask
+	}
+	return want.Type == manifest.File && want.Class.Critical() && want.Mode&others == 0 && got.Mode&others != 0
+}

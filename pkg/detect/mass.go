@@ -1,0 +1,63 @@
+package detect
+
+import (
+	"fmt"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// mass is what only many items together tell.
+type mass struct {
+	lost  map[string]string // by root, why what is missing there is no deletion
+	noise bool              // many files gave way to what nobody can read
+}
+
+// From massLeast files on, and where two of three are gone, nobody has tidied up.
+const (
+	massLeast = 20
+	massPart  = 2.0 / 3
+	// noiseMany is how many files that gave way to noise are no choice of the
+	// owner's.
+	noiseMany = 10
+)
+
+// findMass looks at all that is missing from what the reference has.
+func (j *judgement) findMass() mass {
+	had, gone := make(map[string]int), make(map[string]int)
+	noisy := 0
+	for _, want := range j.ref.Manifest.Items() {
+		if want.Type != manifest.File || transient(want.Name) || j.keptByGit(want.Name) || j.ref.forgotten(want.Name) {
+			continue
+		}
+		had[want.Name.Root()]++
+		if !j.missing(want.Name) {
+			continue
+		}
+		if _, moved := j.arrivals.of(want); moved {
+			continue
+		}
+		gone[want.Name.Root()]++
+		if _, there := j.arrivals.noise(want); there {
+			noisy++
+		}
+	}
+	return mass{lost: massLosses(had, gone), noise: noisy >= noiseMany}
+}
+
+func massLosses(had, gone map[string]int) map[string]string {
+	lost := make(map[string]string)
+	for root, n := range gone {
+		if n >= massLeast && float64(n) >= massPart*float64(had[root]) {
+			lost[root] = fmt.Sprintf("gone together with most of what lay here: %d of %d files", n, had[root])
+		}
+	}
+	return lost
+}
+
+// missing tells whether nothing has the name, and nothing hides it.
+func (j *judgement) missing(n userdata.Name) bool {
+	_, there := j.now.Manifest.Find(n)
+	_, bad := j.problems[n]
+	return !there && !bad && !j.hidden(n)
+}
