@@ -33,8 +33,12 @@ func binaryFormats() []definition {
 		{"pdf", false, recognisePDF, checkPDF},
 		{"zip", false, startsWith("PK\x03\x04", "PK\x05\x06"), checkZip},
 		{"gzip", false, startsWith("\x1f\x8b\x08"), checkGzip},
+		{"zstd", false, startsWith("\x28\xb5\x2f\xfd"), checkZstd},
+		{"bzip2", false, recogniseBzip2, checkBzip2},
+		{"xz", false, startsWith(xzMagic), checkXz},
 		{"tar", false, recogniseTar, checkTar},
 		{"bplist", false, startsWith("bplist00"), checkBinaryPlist},
+		{"der-key", false, recogniseDERKey, checkDERKey},
 	}
 }
 

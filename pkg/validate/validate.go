@@ -85,7 +85,7 @@ func (f Format) Closed() uint32 {
 	switch f {
 	case "openssh-key", "gnupg-key", "networkmanager":
 		return 0o077
-	case "pem-key", "pkcs12", "wireguard":
+	case "pem-key", "der-key", "pkcs12", "wireguard":
 		return 0o007
 	}
 	return 0
