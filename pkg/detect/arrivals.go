@@ -16,14 +16,11 @@ type arrivals struct {
 	now   scan.Result
 	same  map[string]userdata.Name   // by contents
 	kin   map[string]userdata.Name   // by root and identity
-	node  map[inode]userdata.Name    // by device and inode
+	start map[uint32]userdata.Name   // by their first bytes
 	near  map[string][]userdata.Name // by the name up to each of its dots
 	fresh map[userdata.Name]bool     // all new names
 	seen  scan.Cache                 // the reference's
 }
-
-// inode is what a rename keeps.
-type inode struct{ dev, ino uint64 }
 
 // leastMoved is the size from which on equal contents are no coincidence.
 const leastMoved = 8
@@ -31,8 +28,8 @@ const leastMoved = 8
 func newArrivals(ref Reference, now scan.Result) arrivals {
 	a := arrivals{
 		now: now, same: make(map[string]userdata.Name), kin: make(map[string]userdata.Name),
-		node: make(map[inode]userdata.Name), near: make(map[string][]userdata.Name),
-		fresh: make(map[userdata.Name]bool), seen: ref.Seen,
+		near:  make(map[string][]userdata.Name),
+		fresh: make(map[userdata.Name]bool), start: make(map[uint32]userdata.Name), seen: ref.Seen,
 	}
 	for _, it := range now.Manifest.Items() {
 		was, known := ref.Manifest.Find(it.Name)
@@ -51,8 +48,8 @@ func (a arrivals) add(it manifest.Item) {
 	if key := kinKey(it); key != "" {
 		a.kin[key] = it.Name
 	}
-	if is, there := a.now.Observed(it.Name); there && it.Type == manifest.File {
-		a.node[inode{is.Dev, is.Ino}] = it.Name
+	if start, long := a.now.Nature(it.Name).Start(); long {
+		a.start[start] = it.Name
 	}
 	for i, c := range it.Name {
 		if c == '.' && it.Type == manifest.File {
@@ -99,16 +96,17 @@ func (a arrivals) of(want manifest.Item) (userdata.Name, bool) {
 	return a.packed(want)
 }
 
-// renamed finds a file that was renamed and then changed: it has the old inode,
-// and begins as it did. The inode alone is no evidence, for a new file is often
-// given that of one just deleted.
+// renamed finds a file that was renamed and then changed: for a good part it is the
+// old one. Its inode is no evidence, for a new file is often given that of one just
+// deleted.
 func (a arrivals) renamed(want manifest.Item) (userdata.Name, bool) {
 	was, known := a.seen.Get(want.Name)
-	to, there := a.node[inode{was.Dev, was.Ino}]
-	if !known || !there || want.Type != manifest.File || was.Digest != want.Digest {
+	if !known || want.Type != manifest.File || was.Digest != want.Digest {
 		return "", false
 	}
-	return to, a.now.Nature(to).SameStart(was.Nature)
+	start, long := was.Start()
+	to, there := a.start[start]
+	return to, long && there && to.Root() == want.Name.Root() && a.now.Nature(to).Akin(was.Nature)
 }
 
 // packed finds the file that another was packed into or unpacked to. A log is

@@ -36,13 +36,24 @@ func quoted(n userdata.Name) string { return userdata.Printable(string(n)) }
 
 // judgeReplaced judges an item in whose place lies something of another type.
 func (j *judgement) judgeReplaced(want, got manifest.Item) (Verdict, string) {
-	return replacedVerdict(want), fmt.Sprintf("was a %s, is a %s", want.Type, got.Type)
+	reason := fmt.Sprintf("was a %s, is a %s", want.Type, got.Type)
+	to, moved := j.arrivals.of(want)
+	switch {
+	case moved:
+		return Changed, reason + "; what it was is now " + quoted(to)
+	case got.Type == manifest.Symlink && want.Type == manifest.File && !j.now.Dangling[want.Name]:
+		return Changed, reason
+	case got.Type == manifest.File && want.Type == manifest.Symlink:
+		return Changed, reason // many editors put a file in the place of the link to it
+	}
+	return replacedVerdict(want), reason
 }
 
-// replacedVerdict: where a directory of a critical class gave way, what lay in
-// it is judged erased, and so must be the directory that has to hold it.
+// replacedVerdict: no program puts a directory, a pipe or a link to nowhere in the
+// place of a service book or a key. Where a directory gave way, what lay in it is
+// judged erased, and so must be the directory that has to hold it.
 func replacedVerdict(want manifest.Item) Verdict {
-	if want.Class.Critical() && want.Type == manifest.Dir {
+	if want.Class.Critical() {
 		return Corrupted
 	}
 	return Changed

@@ -154,6 +154,27 @@ func TestRenamedAndChanged(t *testing.T) {
 	p.expect(p.judge(), "keys/notes.txt changed", "keys/renamed changed")
 }
 
+// TestNewKeyIsNoVersionOfALostOne has a file whose first bytes every file of its
+// kind has.
+func TestNewKeyIsNoVersionOfALostOne(t *testing.T) {
+	p := newKnowingPhone(t)
+	head := strings.Repeat("the same in all of them ", 4)
+	p.write("keys/one", head+noise(t, 900))
+	p.save()
+	p.must(os.Remove(p.path("keys/one")))
+	p.write("keys/two", head+noise(t, 900))
+	p.expect(p.judge(), "keys/one erased", "keys/two changed")
+}
+
+func TestMovedAndChangedByACopy(t *testing.T) {
+	p := newKnowingPhone(t)
+	raw, err := os.ReadFile(p.path("keys/notes.txt"))
+	p.must(err)
+	p.write("keys/renamed", strings.Replace(string(raw), "line 90 of", "line XC of", 1))
+	p.must(os.Remove(p.path("keys/notes.txt")))
+	p.expect(p.judge(), "keys/notes.txt changed", "keys/renamed changed")
+}
+
 func TestPackedAndUnpacked(t *testing.T) {
 	p := newKnowingPhone(t)
 	pack := func(from, to string) {

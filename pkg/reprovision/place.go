@@ -1,14 +1,17 @@
 package reprovision
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"strings"
 	"syscall"
 
+	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/scan"
 )
 
@@ -59,11 +62,39 @@ func occupant(root *os.Root, rel string) (fs.FileInfo, error) {
 
 // unchanged makes sure that what lies there is still what was judged. It is
 // asked only where something lies.
-func unchanged(info fs.FileInfo, a Action) error {
-	if a.Absent || a.Known && a.Before != observe(info) {
+func unchanged(root *os.Root, rel string, info fs.FileInfo, a Action) error {
+	if a.Absent {
 		return ErrChangedSince
 	}
-	return nil
+	now := observe(info)
+	if !a.Known || a.Before == now {
+		return nil
+	}
+	// The ctime alone moves when another of the file's names is replaced, as a
+	// restore of both does. The contents then tell.
+	was := a.Before
+	was.CTime = now.CTime
+	if was == now && info.Mode().IsRegular() {
+		if sum, err := digest(root, rel); err == nil && sum == a.Contents {
+			return nil
+		}
+	}
+	return ErrChangedSince
+}
+
+// digest hashes a file of the size that it has now.
+func digest(root *os.Root, rel string) (sum manifest.Digest, err error) {
+	f, err := root.OpenFile(rel, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return sum, err
+	}
+	h.Sum(sum[:0])
+	return sum, nil
 }
 
 // observe is what a scan would have noted of a file; zero, which no file is,

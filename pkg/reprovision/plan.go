@@ -42,7 +42,9 @@ type Action struct {
 	// differs from it at the time of writing is somebody's new work.
 	Before scan.Observation
 	Known  bool
-	Absent bool // nothing lay there
+	// Contents are those that the file had then.
+	Contents manifest.Digest
+	Absent   bool // nothing lay there
 }
 
 // Plan is what a reprovision will do: actions in the order of a restore
@@ -128,6 +130,7 @@ func (p *planner) restore(want manifest.Item, reason string) {
 	a := Action{Want: want, Reason: reason, Absent: !there && !p.troubled[want.Name]}
 	if there && got.Type == manifest.File {
 		a.Before, a.Known = p.now.Observed(want.Name)
+		a.Contents = got.Digest
 	}
 	p.plan.Actions = append(p.plan.Actions, a)
 }

@@ -56,7 +56,7 @@ func clearPlace(root *os.Root, rel string, a Action, q *Run) (empty bool, err er
 	if err != nil || info == nil {
 		return info == nil, err
 	}
-	if err := unchanged(info, a); err != nil {
+	if err := unchanged(root, rel, info, a); err != nil {
 		return false, err
 	}
 	if info.IsDir() {

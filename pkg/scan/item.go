@@ -57,6 +57,10 @@ func (w *walk) symlink(d dir, name userdata.Name, base string, st *unix.Stat_t) 
 	}
 	it := newItem(d, name, manifest.Symlink, st)
 	it.Target = string(buf[:n])
+	var to unix.Stat_t
+	if err := unix.Fstatat(d.fd, base, &to, unix.AT_NO_AUTOMOUNT); errors.Is(err, unix.ENOENT) {
+		w.res.Dangling[name] = true
+	}
 	w.items = append(w.items, it)
 	return nil
 }

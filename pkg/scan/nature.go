@@ -217,10 +217,32 @@ func (n Nature) Begins(of Nature) bool {
 	return true
 }
 
+// startMark is the mark of the first 64 bytes.
+const startMark = 2
+
+// Start is the checksum of the first 64 bytes; false where there are fewer.
+func (n Nature) Start() (uint32, bool) {
+	if len(n.Marks) <= startMark {
+		return 0, false
+	}
+	return n.Marks[startMark], true
+}
+
 // SameStart tells whether two contents begin with the same 64 bytes.
 func (n Nature) SameStart(o Nature) bool {
-	const mark = 2 // of 64 bytes
-	return len(n.Marks) > mark && len(o.Marks) > mark && n.Marks[mark] == o.Marks[mark]
+	a, ok := n.Start()
+	b, also := o.Start()
+	return ok && also && a == b
+}
+
+// Akin tells whether two contents are the same for the first quarter of the longer
+// one at least, and 64 bytes: the one is a version of the other.
+func (n Nature) Akin(o Nature) bool {
+	most := max(len(n.Marks), len(o.Marks)) - 2
+	if !n.SameStart(o) || most >= min(len(n.Marks), len(o.Marks)) {
+		return false
+	}
+	return most <= startMark || n.Marks[most] == o.Marks[most]
 }
 
 // fdReader reads a descriptor that others own.

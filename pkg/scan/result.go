@@ -2,6 +2,7 @@ package scan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -65,6 +66,8 @@ type Result struct {
 	Cache    Cache
 	Problems []Problem
 	Roots    []RootState // those that the scan had to look at, in the order of the space
+	// Dangling holds the symlinks that lead nowhere.
+	Dangling map[userdata.Name]bool
 	// Mounts lists the directories that lie on another device than the directory
 	// that holds them. The scan goes into them.
 	Mounts []userdata.Name
@@ -161,8 +164,11 @@ func (r Result) With(names []userdata.Name, part Result) (Result, error) {
 	}
 	problem := func(p Problem) bool { return coveredBy(set, p.Name) }
 	mount := func(n userdata.Name) bool { return coveredBy(set, n) }
+	dangling := maps.Clone(r.Dangling)
+	maps.DeleteFunc(dangling, func(n userdata.Name, _ bool) bool { return coveredBy(set, n) })
+	maps.Copy(dangling, part.Dangling)
 	out := Result{
-		Manifest: m, Cache: r.Cache.Replace(names, part.Cache), Roots: slices.Clone(r.Roots),
+		Dangling: dangling, Manifest: m, Cache: r.Cache.Replace(names, part.Cache), Roots: slices.Clone(r.Roots),
 		Problems:  append(slices.DeleteFunc(slices.Clone(r.Problems), problem), part.Problems...),
 		Mounts:    append(slices.DeleteFunc(slices.Clone(r.Mounts), mount), part.Mounts...),
 		FilesRead: r.FilesRead + part.FilesRead, BytesRead: r.BytesRead + part.BytesRead,

@@ -143,6 +143,6 @@ func (s *Scanner) newWalk(cache Cache, opts Options) *walk {
 	return &walk{
 		cache: cache, opts: opts, now: s.now,
 		sum: sha256.New(), buf: make([]byte, readSize), dents: make([]byte, direntSize),
-		pace: pacer{rate: opts.Rate}, examine: s.examine,
+		pace: pacer{rate: opts.Rate}, examine: s.examine, res: Result{Dangling: make(map[userdata.Name]bool)},
 	}
 }

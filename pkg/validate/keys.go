@@ -52,7 +52,7 @@ func secretFormats() []definition {
 		{"gnupg-key", false, recogniseGnuPGKey, checkGnuPGKey},
 		{"keybox", false, recogniseKeybox, checkKeybox},
 		{"pem-key", false, recognisePEMKey, checkPEMKey},
-		{"pem", true, recognisePEM, checkPEM},
+		{"pem", false, recognisePEM, checkPEM},
 		{"x509", false, recogniseX509, checkX509},
 		{"pkcs12", false, recognisePKCS12, checkPKCS12},
 	}

@@ -157,7 +157,7 @@ func (b *book) observe(now scan.Result, report detect.Report, reading uint64) er
 		}
 	}
 	b.last = now.Cache.With(scan.Cache{}, newer)
-	b.seen = now.Cache.With(b.seen, bad)
+	b.seen = now.Cache.With(b.seen, append(bad, b.edited(now)...))
 	return errors.Join(b.noteErased(now, report), b.noteMounts(now, report))
 }
 
@@ -188,6 +188,36 @@ func (b *book) noteMounts(now scan.Result, report detect.Report) error {
 	}
 	b.mounts = m
 	return b.state.store(keyMounts, m)
+}
+
+// edited lists the files that differ from the data set and whose saved contents are
+// still known: what those were like is evidence until there is a new data set. mu
+// is held.
+func (b *book) edited(now scan.Result) []userdata.Name {
+	if b.dataSet == nil {
+		return nil
+	}
+	var names []userdata.Name
+	for _, it := range b.dataSet.Manifest().Items() {
+		is, there := now.Manifest.Find(it.Name)
+		was, known := b.seen.Get(it.Name)
+		if there && known && is.Digest != it.Digest && was.Digest == it.Digest {
+			names = append(names, it.Name)
+		}
+	}
+	return names
+}
+
+// upToDate is what is known of the files of a data set that has just been made: how
+// they were last looked at, where that is what was saved. mu is held.
+func (b *book) upToDate(ds *vault.DataSet) scan.Cache {
+	var others []userdata.Name
+	for _, it := range ds.Manifest().Items() {
+		if last, known := b.last.Get(it.Name); !known || last.Digest != it.Digest {
+			others = append(others, it.Name)
+		}
+	}
+	return b.last.With(b.seen, others)
 }
 
 // noteErased keeps the set of erased items up to date; mu is held.
@@ -255,7 +285,8 @@ func (b *book) adopt(ds *vault.DataSet, also map[string][]byte, t turn) error {
 	if values[keyReference], err = ds.Encode(); err != nil {
 		return err
 	}
-	if values[keySeen], err = b.seen.Marshal(); err != nil {
+	seen := b.upToDate(ds)
+	if values[keySeen], err = seen.Marshal(); err != nil {
 		return err
 	}
 	if values[keyForgotten], err = encodeNames(left); err != nil {
@@ -267,7 +298,7 @@ func (b *book) adopt(ds *vault.DataSet, also map[string][]byte, t turn) error {
 	if err := b.state.put(values); err != nil {
 		return err
 	}
-	b.dataSet, b.forgotten, b.lost = ds, left, lost
+	b.dataSet, b.forgotten, b.lost, b.seen = ds, left, lost, seen
 	return nil
 }
 

@@ -53,7 +53,7 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the roots: %w", err)
 	}
-	st, err := openState(cfg.StateDir)
+	st, err := openState(cfg.StateDir, now(), log)
 	if err != nil {
 		return nil, err
 	}

@@ -57,6 +57,16 @@ func (f *findings) take(seen sight) []detect.Finding {
 	return fresh
 }
 
+// mended takes note of what was restored: should it be damaged again, that is news.
+func (f *findings) mended(verified map[userdata.Name]bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for n := range verified {
+		delete(f.told, n)
+		delete(f.failed, n)
+	}
+}
+
 // unsaved sums up the sizes of what no snapshot has as it is.
 func unsaved(seen sight) (sum int64) {
 	for _, f := range seen.report.Findings {

@@ -112,6 +112,7 @@ func (d *Daemon) tellRestored(r *restoreRun) {
 	if r.dry || r.result.Planned == 0 {
 		return
 	}
+	d.findings.mended(r.verified)
 	d.event("reprovision", map[string]any{
 		"snapshot": r.result.Snapshot, "planned": r.result.Planned, "restored": r.result.Restored,
 		"verified": r.result.Verified, "failed": int64(len(r.result.Failed)),

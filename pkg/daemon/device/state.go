@@ -3,8 +3,10 @@ package device
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -47,12 +49,22 @@ type pendingBackup struct {
 	Full     bool             `cbor:"2,keyasint"`
 }
 
-func openState(dir string) (*state, error) {
+// openState opens the state, or makes it. One that is damaged is set aside: what
+// is in it the reader has, too, and a device without a memory judges by that.
+func openState(dir string, now time.Time, log *slog.Logger) (*state, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the state directory: %w", err)
 	}
 	file := filepath.Join(dir, "state.db")
-	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: 2 * time.Second})
+	db, err := openDB(file)
+	if errors.Is(err, errStateDamaged) {
+		aside := fmt.Sprintf("%s.damaged-%d", file, now.Unix())
+		log.Error("the device's memory is damaged; going by the reader's", "kept", aside, "error", err)
+		if err := os.Rename(file, aside); err != nil {
+			return nil, fmt.Errorf("cannot set the damaged state aside: %w", err)
+		}
+		db, err = openDB(file)
+	}
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("cannot open %s: another reprovisiond is using it", file)
 	}
@@ -67,6 +79,40 @@ func openState(dir string) (*state, error) {
 		return nil, errors.Join(fmt.Errorf("cannot set up %s: %w", file, err), db.Close())
 	}
 	return &state{db: db}, nil
+}
+
+var errStateDamaged = errors.New("the state is damaged")
+
+// openDB opens the database and looks through all of its pages. bbolt checks few
+// of them; of a damaged one it panics, or reads beyond the end of the file.
+func openDB(file string) (db *bolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil { // a page that points nowhere
+			err = fmt.Errorf("%w: a page cannot be read: %v", errStateDamaged, r)
+		}
+	}()
+	db, err = bolt.Open(file, 0o600, &bolt.Options{Timeout: 2 * time.Second})
+	if errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrChecksum) || errors.Is(err, berrors.ErrVersionMismatch) {
+		return nil, fmt.Errorf("%w: %w", errStateDamaged, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDB(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", errStateDamaged, err), db.Close())
+	}
+	return db, nil
+}
+
+func checkDB(db *bolt.DB) error {
+	return db.View(func(tx *bolt.Tx) error {
+		b := tx.Bucket(stateBucket())
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(_, _ []byte) error { return nil })
+	})
 }
 
 func (s *state) close() error { return s.db.Close() }
