@@ -54,6 +54,36 @@ var ErrForeign = errors.New("not a card image of ours")
 // on the card already.
 var ErrGeneration = errors.New("generation not newer than the card's")
 
+// ErrPIN means that the PIN was wrong. A *PINError tells how many tries are left.
+var ErrPIN = errors.New("wrong PIN")
+
+// ErrPINBlocked means that no tries are left for the PIN. Where the card has an
+// unblocking code (PUK), PIN.UnblockPIN gives them back.
+var ErrPINBlocked = errors.New("PIN blocked")
+
+// ErrPINNeeded means that the card wants its PIN verified before, in the same
+// transaction.
+var ErrPINNeeded = errors.New("PIN needed")
+
+// ErrPINFormat means that the card does not take a PIN of that length or with
+// those characters. No try was spent.
+var ErrPINFormat = errors.New("PIN of a form that the card does not take")
+
+// ErrAdminKey means that the management key was refused by the card, or that
+// the card could not prove to know it.
+var ErrAdminKey = errors.New("wrong management key")
+
+// ErrAdminKeyNeeded means that writing needs the card's management key and that
+// none was given. It comes with ErrReadOnly.
+var ErrAdminKeyNeeded = errors.New("management key needed")
+
+// ErrNoKey means that the card has no key to sign with, or none whose public
+// half can be learned.
+var ErrNoKey = errors.New("no card key")
+
+// ErrNoSecret means that no secret is kept on the card.
+var ErrNoSecret = errors.New("no secret on the card")
+
 // FullError tells how much did not fit. It matches ErrFull.
 type FullError struct {
 	Need int // bytes of data that were to be stored
@@ -67,3 +97,23 @@ func (e *FullError) Error() string {
 
 // Is matches ErrFull.
 func (e *FullError) Is(target error) bool { return target == ErrFull }
+
+// PINError tells how many tries are left after a wrong PIN. It matches ErrPIN,
+// and ErrPINBlocked if there are none.
+type PINError struct{ Tries int } // -1 if the card does not tell
+
+// Error gives the number of tries left.
+func (e *PINError) Error() string {
+	switch e.Tries {
+	case -1:
+		return ErrPIN.Error()
+	case 1:
+		return ErrPIN.Error() + ", 1 try left"
+	}
+	return fmt.Sprintf("%v, %d tries left", ErrPIN, e.Tries)
+}
+
+// Is matches ErrPIN and, without tries left, ErrPINBlocked.
+func (e *PINError) Is(target error) bool {
+	return target == ErrPIN || e.Tries == 0 && target == ErrPINBlocked
+}

@@ -5,10 +5,10 @@ import "context"
 // Slots is the number of slots on a card, A and B. Slot numbers are 0 and 1.
 const Slots = 2
 
-// Medium is one card's raw storage for the length of one transaction: two slots
-// of equal size that are read and written at offsets, without atomicity. It is
-// not safe for concurrent use. Errors wrap the sentinels of this package, so
-// ErrRemoved once the card is gone.
+// Medium is one card's storage for the length of one transaction. It is not safe
+// for concurrent use. Errors wrap the sentinels of this package, so ErrRemoved
+// once the card is gone. A Medium is a SlotMedium or a VersionMedium as well, and
+// may be a PIN, a Key and a Secret: callers ask by a type assertion.
 type Medium interface {
 	// Identity distinguishes this card from others of its kind, so that an
 	// exchange is noticed. It was read from the card when the transaction
@@ -19,10 +19,17 @@ type Medium interface {
 	// Layout tells what the card holds; an unformatted card is no error.
 	Layout(ctx context.Context) (Layout, error)
 
-	// Format makes our two slots anew, of size bytes each, header included; size
-	// 0 means as large as the card allows. It destroys what they held and
-	// touches nothing that is not ours. Cut short, it leaves the card unformatted.
+	// Format makes our store anew, with slots of size bytes, header included;
+	// size 0 means as large as the card allows. It destroys what the store held
+	// and touches nothing that is not ours. Cut short, it leaves the card
+	// unformatted.
 	Format(ctx context.Context, size int) error
+}
+
+// SlotMedium is a Medium of two slots of equal size that are read and written at
+// offsets, without atomicity. A Store keeps versions in them.
+type SlotMedium interface {
+	Medium
 
 	// ReadAt fills p from offset off of a slot.
 	ReadAt(ctx context.Context, slot, off int, p []byte) error
@@ -32,12 +39,30 @@ type Medium interface {
 	WriteAt(ctx context.Context, slot, off int, p []byte) error
 }
 
+// VersionMedium is a Medium that keeps versions by itself, because its card
+// cannot be written at offsets. Its methods are as those of Store, which passes
+// them on.
+type VersionMedium interface {
+	Medium
+
+	// Load is as Store.Load.
+	Load(ctx context.Context) (Object, error)
+
+	// Commit is as Store.Commit.
+	Commit(ctx context.Context, generation uint64, data []byte) error
+
+	// Verify is as Store.Verify.
+	Verify(ctx context.Context) (Report, error)
+}
+
 // Layout describes a card.
 type Layout struct {
-	Profile   string // the kind of card: "file", "iso7816"
+	Profile   string // the kind of card: "file", "iso7816", "piv"
 	Formatted bool   // our two slots are there
 	SlotSize  int    // bytes in each slot, header included; 0 if not formatted
 	Free      int    // bytes that Format may use for both slots; -1 if the card does not tell
+	Objects   int    // profile "piv", formatted: data objects of the card that are ours
+	Skipped   int    // profile "piv", formatted: objects that Format left alone, as they were not ours
 }
 
 // Capacity is the number of bytes of data that one slot holds beside its header.

@@ -95,7 +95,7 @@ func (s *Store) headers(ctx context.Context, layout Layout) (slotPair, error) {
 	var pair slotPair
 	buf := make([]byte, HeaderSize)
 	for i := range pair {
-		if err := s.medium.ReadAt(ctx, i, 0, buf); err != nil {
+		if err := s.slots.ReadAt(ctx, i, 0, buf); err != nil {
 			return pair, fmt.Errorf("cannot read header of slot %d: %w", i, err)
 		}
 		h, err := parseHeader(buf, layout.Capacity())
@@ -132,7 +132,7 @@ func (s *Store) newestWhole(ctx context.Context, pair *slotPair) (int, error) {
 // check reads the body of a slot whose header is valid.
 func (s *Store) check(ctx context.Context, slot int, info *slotInfo) error {
 	body := make([]byte, info.header.length)
-	if err := s.medium.ReadAt(ctx, slot, HeaderSize, body); err != nil {
+	if err := s.slots.ReadAt(ctx, slot, HeaderSize, body); err != nil {
 		return fmt.Errorf("cannot read body of slot %d: %w", slot, err)
 	}
 	info.state = SlotDamaged
@@ -145,6 +145,9 @@ func (s *Store) check(ctx context.Context, slot int, info *slotInfo) error {
 // Verify reads everything back and reports the state of both slots. A damaged
 // or blank slot is no error; ErrUnformatted and those of the medium are.
 func (s *Store) Verify(ctx context.Context) (Report, error) {
+	if s.kept != nil {
+		return s.kept.Verify(ctx)
+	}
 	report := Report{Newest: -1}
 	layout, err := s.layout(ctx)
 	if err != nil {

@@ -8,7 +8,11 @@ import (
 
 // Store reads and commits the one object of a card over its Medium. It holds
 // nothing but the Medium, and is void with it.
-type Store struct{ medium Medium }
+type Store struct {
+	medium Medium
+	slots  SlotMedium    // the Medium, if it is one of slots
+	kept   VersionMedium // the Medium, if it keeps versions by itself
+}
 
 // Object is one whole version of the data on a card.
 type Object struct {
@@ -21,11 +25,22 @@ type Object struct {
 }
 
 // NewStore makes the store of the card that m gives access to.
-func NewStore(m Medium) *Store { return &Store{medium: m} }
+func NewStore(m Medium) *Store {
+	s := &Store{medium: m}
+	if kept, ok := m.(VersionMedium); ok {
+		s.kept = kept
+		return s
+	}
+	s.slots, _ = m.(SlotMedium)
+	return s
+}
 
 // Load returns the newest whole version. Its errors are ErrUnformatted,
 // ErrBlank, ErrDamaged, and those of the medium.
 func (s *Store) Load(ctx context.Context) (Object, error) {
+	if s.kept != nil {
+		return s.kept.Load(ctx)
+	}
 	object, err := s.load(ctx)
 	if err != nil {
 		return Object{}, fmt.Errorf("cannot load from card: %w", err)
@@ -63,6 +78,9 @@ func (s *Store) load(ctx context.Context) (Object, error) {
 // *FullError and change nothing. After any other error the version before is
 // still the newest whole one.
 func (s *Store) Commit(ctx context.Context, generation uint64, data []byte) error {
+	if s.kept != nil {
+		return s.kept.Commit(ctx, generation, data)
+	}
 	if err := s.commit(ctx, generation, data); err != nil {
 		return fmt.Errorf("cannot commit to card: %w", err)
 	}
@@ -94,20 +112,20 @@ func (s *Store) commit(ctx context.Context, generation uint64, data []byte) erro
 // fill makes a slot hold h and data, whatever it held before.
 func (s *Store) fill(ctx context.Context, slot int, h header, data []byte) error {
 	old := make([]byte, len(data))
-	if err := s.medium.ReadAt(ctx, slot, HeaderSize, old); err != nil {
+	if err := s.slots.ReadAt(ctx, slot, HeaderSize, old); err != nil {
 		return fmt.Errorf("cannot read slot %d: %w", slot, err)
 	}
 	for _, d := range changed(old, data) {
-		if err := s.medium.WriteAt(ctx, slot, HeaderSize+d.off, data[d.off:d.end]); err != nil {
+		if err := s.slots.WriteAt(ctx, slot, HeaderSize+d.off, data[d.off:d.end]); err != nil {
 			return fmt.Errorf("cannot write body of slot %d: %w", slot, err)
 		}
 	}
 	encoded := h.encode()
-	if err := s.medium.WriteAt(ctx, slot, 0, encoded); err != nil {
+	if err := s.slots.WriteAt(ctx, slot, 0, encoded); err != nil {
 		return fmt.Errorf("cannot write header of slot %d: %w", slot, err)
 	}
 	back := make([]byte, HeaderSize)
-	if err := s.medium.ReadAt(ctx, slot, 0, back); err != nil {
+	if err := s.slots.ReadAt(ctx, slot, 0, back); err != nil {
 		return fmt.Errorf("cannot read back header of slot %d: %w", slot, err)
 	}
 	if !bytes.Equal(back, encoded) {
@@ -117,6 +135,9 @@ func (s *Store) fill(ctx context.Context, slot int, h header, data []byte) error
 }
 
 func (s *Store) layout(ctx context.Context) (Layout, error) {
+	if s.slots == nil {
+		return Layout{}, fmt.Errorf("%w: it has no slots", ErrUnsupported)
+	}
 	layout, err := s.medium.Layout(ctx)
 	switch {
 	case err != nil:

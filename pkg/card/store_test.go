@@ -11,7 +11,7 @@ import (
 	"github.com/reprovision/reprovision/pkg/card/virtual"
 )
 
-func formatted(t *testing.T) card.Medium {
+func formatted(t *testing.T) card.SlotMedium {
 	t.Helper()
 	c, err := virtual.New(virtual.Options{})
 	if err != nil {
@@ -24,12 +24,12 @@ func formatted(t *testing.T) card.Medium {
 	if err := m.Format(t.Context(), 4096); err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return m.(card.SlotMedium)
 }
 
 // liar is a medium that loses what is written to one place.
 type liar struct {
-	card.Medium
+	card.SlotMedium
 	lose func(off int) bool
 }
 
@@ -37,7 +37,7 @@ func (l liar) WriteAt(ctx context.Context, slot, off int, p []byte) error {
 	if l.lose(off) {
 		return nil
 	}
-	return l.Medium.WriteAt(ctx, slot, off, p)
+	return l.SlotMedium.WriteAt(ctx, slot, off, p)
 }
 
 // TestLostHeader checks that a commit is not called done whose header did not
@@ -52,7 +52,7 @@ func TestLostHeader(t *testing.T) {
 
 // strange is a medium with a layout that no card of ours has.
 type strange struct {
-	card.Medium
+	card.SlotMedium
 	size int
 }
 
@@ -98,7 +98,19 @@ func TestFaulty(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	b := make([]byte, 4)
-	if err := f.Medium.ReadAt(t.Context(), 0, 0, b); err != nil || string(b) != "wxcd" {
+	if err := f.Medium.(card.SlotMedium).ReadAt(t.Context(), 0, 0, b); err != nil || string(b) != "wxcd" {
 		t.Fatalf("card holds %q, %v", b, err)
+	}
+}
+
+// TestNoSlots checks that a medium that is neither of slots nor of versions is
+// refused, not trusted.
+func TestNoSlots(t *testing.T) {
+	store := card.NewStore(struct{ card.Medium }{formatted(t)})
+	_, loaded := store.Load(t.Context())
+	for _, err := range []error{loaded, store.Commit(t.Context(), 1, nil)} {
+		if !errors.Is(err, card.ErrUnsupported) {
+			t.Errorf("got %v", err)
+		}
 	}
 }

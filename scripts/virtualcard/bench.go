@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/reprovision/reprovision/pkg/card"
 	"github.com/reprovision/reprovision/pkg/card/pcsc"
-	"github.com/reprovision/reprovision/pkg/card/pcsctest"
 	"github.com/reprovision/reprovision/pkg/card/virtual"
 )
 
@@ -20,15 +22,18 @@ type bench struct {
 
 	turn chan struct{} // holds a token while the card is handled
 	plug *virtual.Plug // nil while the card is out; belongs to who has the turn
+	lost sync.Once
+	gone chan struct{} // closed when the reader goes away with the card in it
 
 	mu      sync.Mutex
 	present bool
 	changed chan struct{} // closed and made anew when present changes
 }
 
-func newBench(daemon *pcsctest.Daemon, c *virtual.Card) *bench {
-	b := &bench{address: daemon.Address(0), card: c, turn: make(chan struct{}, 1), changed: make(chan struct{})}
-	b.reader = reader(daemon, b.notice)
+// newBench takes the first of the readers with that name, which listens on address.
+func newBench(address, name string, c *virtual.Card) *bench {
+	b := &bench{address: address, card: c, turn: make(chan struct{}, 1), gone: make(chan struct{}), changed: make(chan struct{})}
+	b.reader = pcsc.New(pcsc.Config{Match: name, Notify: b.notice}) // reads no cards
 	return b
 }
 
@@ -70,6 +75,22 @@ func (b *bench) take(ctx context.Context) error {
 	}
 }
 
+// insertFirst is the first insert. A pcscd that was started by our being its
+// client may not listen for cards yet.
+func (b *bench) insertFirst(ctx context.Context) error {
+	for {
+		err := b.insert(ctx)
+		if !errors.Is(err, unix.ECONNREFUSED) {
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // insert puts the card in, if it is out.
 func (b *bench) insert(ctx context.Context) error {
 	if err := b.take(ctx); err != nil {
@@ -82,8 +103,19 @@ func (b *bench) insert(ctx context.Context) error {
 			return err
 		}
 		b.plug = plug
+		go b.guard(plug)
 	}
 	return b.await(ctx, true)
+}
+
+// guard waits until the card is out, and tells if nobody has pulled it.
+func (b *bench) guard(plug *virtual.Plug) {
+	<-plug.Done()
+	b.turn <- struct{}{}
+	defer func() { <-b.turn }()
+	if b.plug == plug {
+		b.lost.Do(func() { close(b.gone) })
+	}
 }
 
 // pull takes the card out, if it is in.

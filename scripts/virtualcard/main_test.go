@@ -18,6 +18,7 @@ import (
 	"github.com/reprovision/reprovision/pkg/card/iso7816"
 	"github.com/reprovision/reprovision/pkg/card/pcsc"
 	"github.com/reprovision/reprovision/pkg/card/pcsctest"
+	"github.com/reprovision/reprovision/pkg/card/piv"
 )
 
 // asProgram in the environment makes this test binary be the program.
@@ -53,9 +54,10 @@ type program struct {
 	dir string
 }
 
-func launch(t *testing.T, dir string) *program {
+func launch(t *testing.T, dir string, args ...string) *program {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-socket", socket, "-dir", dir, "-image", filepath.Join(dir, "image"), "-capacity", "20000")
+	args = append(args, "-dir", dir, "-image", filepath.Join(dir, "image"), "-capacity", "20000")
+	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -121,7 +123,7 @@ func TestProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := launch(t, dir)
+	p := launch(t, dir, "-socket", socket)
 	t.Setenv(pcsctest.SocketEnv, socket)
 	reader := pcsc.New(pcsc.Config{Profiles: []card.Profile{iso7816.Open}})
 	use := func(fn func(context.Context, card.Medium) error) error {
@@ -156,7 +158,7 @@ func TestProgram(t *testing.T) {
 			t.Fatal("pcscd outlives the program")
 		}
 	}
-	p = launch(t, dir)
+	p = launch(t, dir, "-socket", socket)
 	if err := use(load); err != nil {
 		t.Fatal(err)
 	}
@@ -165,5 +167,33 @@ func TestProgram(t *testing.T) {
 	}
 	if err := use(load); !errors.Is(err, card.ErrNoService) {
 		t.Fatalf("after the end: %v", err)
+	}
+}
+
+// TestHostsReader puts the card into a reader of a pcscd that somebody else runs.
+func TestHostsReader(t *testing.T) {
+	dir, err := os.MkdirTemp("", "vcard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	daemon, err := pcsctest.Start(t.Context(), socket, dir)
+	if errors.Is(err, pcsctest.ErrNotInstalled) && os.Getenv(pcsctest.RequireEnv) != "1" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(daemon.Stop)
+	t.Setenv(pcsctest.SocketEnv, socket)
+	p := launch(t, dir, "-reader", pcsctest.ReaderName, "-vpcd", daemon.Address(0), "-profile", piv.ProfileName)
+	p.say(t, "status>in", "pull>out", "insert>in")
+	reader := pcsc.New(pcsc.Config{Profiles: []card.Profile{piv.New(piv.Config{})}})
+	if err := reader.WithCard(t.Context(), func(context.Context, card.Medium) error { return nil }); err != nil {
+		t.Errorf("not a PIV card: %v", err)
+	}
+	daemon.Stop()
+	if err := p.cmd.Wait(); err == nil {
+		t.Error("the program ended well, though the reader was gone")
 	}
 }

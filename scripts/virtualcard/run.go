@@ -8,9 +8,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/reprovision/reprovision/pkg/card"
-	"github.com/reprovision/reprovision/pkg/card/pcsc"
 	"github.com/reprovision/reprovision/pkg/card/pcsctest"
+	"github.com/reprovision/reprovision/pkg/card/piv"
 	"github.com/reprovision/reprovision/pkg/card/virtual"
 )
 
@@ -18,18 +17,33 @@ import (
 const startTimeout = 30 * time.Second
 
 type options struct {
-	socket, dir, image string
-	capacity           int
+	socket       string // of a private pcscd
+	reader, vpcd string // of the host's
+	dir, image   string
+	profile      string
+	capacity     int
 }
 
-// run serves until ctx ends, or until pcscd does, which is an error.
+// card makes the card, or takes up the one in the image.
+func (o options) card() (*virtual.Card, error) {
+	made := virtual.Options{Capacity: o.capacity, Image: o.image}
+	if o.profile == piv.ProfileName {
+		made.PIV = &virtual.PIV{}
+	}
+	return virtual.New(made)
+}
+
+// run serves until ctx ends, or until the reader is gone, which is an error.
 func run(ctx context.Context, o options, out io.Writer) error {
-	c, err := virtual.New(virtual.Options{Capacity: o.capacity, Image: o.image})
+	c, err := o.card()
 	if err != nil {
 		return err
 	}
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	if o.reader != "" {
+		return serve(ctx, starting, newBench(o.vpcd, o.reader, c), o, out)
+	}
 	daemon, err := pcsctest.Start(starting, o.socket, o.dir)
 	if err != nil {
 		return err
@@ -39,11 +53,11 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err := os.Setenv(pcsctest.SocketEnv, o.socket); err != nil {
 		return err
 	}
-	return serve(ctx, starting, newBench(daemon, c), daemon.Done(), o, out)
+	return serve(ctx, starting, newBench(daemon.Address(0), daemon.Reader(0), c), o, out)
 }
 
 // serve watches the reader, inserts the card and takes commands.
-func serve(ctx, starting context.Context, b *bench, ended <-chan struct{}, o options, out io.Writer) error {
+func serve(ctx, starting context.Context, b *bench, o options, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() {
@@ -55,7 +69,7 @@ func serve(ctx, starting context.Context, b *bench, ended <-chan struct{}, o opt
 		b.pullNow()
 		<-watched
 	}()
-	if err := b.insert(starting); err != nil {
+	if err := b.insertFirst(starting); err != nil {
 		return err
 	}
 	control, err := listenControl(o.dir)
@@ -78,12 +92,7 @@ func serve(ctx, starting context.Context, b *bench, ended <-chan struct{}, o opt
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-ended:
-		return errors.New("pcscd ended")
+	case <-b.gone:
+		return errors.New("the reader is gone")
 	}
-}
-
-// reader watches the first virtual reader only, and reads no cards.
-func reader(daemon *pcsctest.Daemon, notify func(card.Event)) *pcsc.Reader {
-	return pcsc.New(pcsc.Config{Match: daemon.Reader(0), Notify: notify})
 }

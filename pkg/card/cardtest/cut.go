@@ -13,7 +13,7 @@ func tears() []int { return []int{0, 1, 40, card.HeaderSize - 1, 1 << 20} }
 // testCutEveryWrite pulls the card at every write of a commit, torn and not. The
 // version before must be there afterwards, or the new one if all of it arrived,
 // and the next commit must work.
-func testCutEveryWrite(t *testing.T, m card.Medium) {
+func testCutEveryWrite(t *testing.T, m card.SlotMedium) {
 	mustFormat(t, m, slotSize)
 	data, generation := noise(1, 3000), uint64(1)
 	mustCommit(t, m, generation, data)
@@ -43,7 +43,7 @@ func testCutEveryWrite(t *testing.T, m card.Medium) {
 }
 
 // testCutFirstCommit pulls the card at every write of the first commit ever.
-func testCutFirstCommit(t *testing.T, m card.Medium) {
+func testCutFirstCommit(t *testing.T, m card.SlotMedium) {
 	for _, torn := range tears() {
 		for cut := 1; cut <= 2; cut++ {
 			mustFormat(t, m, slotSize)
@@ -62,7 +62,7 @@ func testCutFirstCommit(t *testing.T, m card.Medium) {
 
 // testCutAfterDamaged pulls the card while the only whole version is the older
 // one: the commit must have spared it.
-func testCutAfterDamaged(t *testing.T, m card.Medium) {
+func testCutAfterDamaged(t *testing.T, m card.SlotMedium) {
 	mustFormat(t, m, slotSize)
 	mustCommit(t, m, 1, noise(1, 500))
 	mustCommit(t, m, 2, noise(2, 500))

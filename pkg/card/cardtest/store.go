@@ -49,7 +49,7 @@ func testFull(t *testing.T, m card.Medium) {
 }
 
 // testDifferences checks that a small change is a small write.
-func testDifferences(t *testing.T, m card.Medium) {
+func testDifferences(t *testing.T, m card.SlotMedium) {
 	mustFormat(t, m, slotSize)
 	data := noise(1, 4000)
 	mustCommit(t, m, 1, data)
@@ -72,7 +72,7 @@ func testDifferences(t *testing.T, m card.Medium) {
 }
 
 // flip changes one byte of a slot.
-func flip(t *testing.T, m card.Medium, slot, off int) {
+func flip(t *testing.T, m card.SlotMedium, slot, off int) {
 	t.Helper()
 	b := make([]byte, 1)
 	if err := m.ReadAt(t.Context(), slot, off, b); err != nil {
@@ -95,7 +95,7 @@ func newestSlot(t *testing.T, m card.Medium) int {
 }
 
 // testDamagedBody wears out the newest version, then both.
-func testDamagedBody(t *testing.T, m card.Medium) {
+func testDamagedBody(t *testing.T, m card.SlotMedium) {
 	mustFormat(t, m, slotSize)
 	mustCommit(t, m, 1, noise(1, 1000))
 	mustCommit(t, m, 2, noise(2, 1000))
@@ -118,7 +118,7 @@ func testDamagedBody(t *testing.T, m card.Medium) {
 }
 
 // testDamagedHeader flips every byte of the newest header in turn.
-func testDamagedHeader(t *testing.T, m card.Medium) {
+func testDamagedHeader(t *testing.T, m card.SlotMedium) {
 	mustFormat(t, m, slotSize)
 	mustCommit(t, m, 1, noise(1, 100))
 	mustCommit(t, m, 2, noise(2, 100))

@@ -48,7 +48,7 @@ func (m *medium) Layout(ctx context.Context) (card.Layout, error) {
 	return layout, ctx.Err()
 }
 
-// ReadAt implements card.Medium.
+// ReadAt implements card.SlotMedium.
 func (m *medium) ReadAt(ctx context.Context, slot, off int, p []byte) error {
 	if err := m.check(ctx, slot, off, len(p)); err != nil {
 		return fmt.Errorf("cannot read card image: %w", err)
@@ -63,7 +63,7 @@ func (m *medium) ReadAt(ctx context.Context, slot, off int, p []byte) error {
 	return nil
 }
 
-// WriteAt implements card.Medium.
+// WriteAt implements card.SlotMedium.
 func (m *medium) WriteAt(ctx context.Context, slot, off int, p []byte) error {
 	err := m.check(ctx, slot, off, len(p))
 	if err == nil && m.image.readOnly {

@@ -37,23 +37,41 @@ type Link struct {
 
 // Exchange sends a command and collects its whole response: it follows 61xx with
 // GET RESPONSE and repeats the command with the right Le after 6Cxx. Status 9000
-// gives a nil error; any other gives the response and a StatusError.
+// gives a nil error; any other gives the response and a StatusError. A command
+// that is refused for being extended is chained instead.
 func (l Link) Exchange(ctx context.Context, c Command) (Response, error) {
+	return l.ExchangeUntil(ctx, c, func([]byte) bool { return false })
+}
+
+// ExchangeUntil is Exchange for who may be content with the front of a response:
+// enough is asked, after each piece, whether the data so far will do. The rest
+// is then left on the card, which forgets it with the next command.
+func (l Link) ExchangeUntil(ctx context.Context, c Command, enough func(data []byte) bool) (Response, error) {
+	r, err := l.start(ctx, &c)
+	if l.Extended && err == nil && r.SW == SWWrongLength && c.Extended() {
+		l.Extended = false
+		r, err = l.start(ctx, &c)
+	}
+	if err != nil {
+		return Response{}, err
+	}
+	return l.collect(ctx, c, r, enough)
+}
+
+// start sends a command, in the form that the link has for it, up to its first
+// answer. It leaves in c what was sent last.
+func (l Link) start(ctx context.Context, c *Command) (Response, error) {
 	if len(c.Data) > MaxShortData && !l.Extended {
-		last, err := l.chain(ctx, c)
+		last, err := l.chain(ctx, *c)
 		if err != nil {
 			return Response{}, err
 		}
-		c = last
+		*c = last
 	}
 	if !l.Extended {
 		c.Ne = min(c.Ne, MaxShortResponse)
 	}
-	r, err := l.sendExact(ctx, c)
-	if err != nil {
-		return Response{}, err
-	}
-	return l.collect(ctx, c, r)
+	return l.sendExact(ctx, *c)
 }
 
 // sendExact repeats the command once after 6Cxx, with which a card does nothing
@@ -84,9 +102,12 @@ func (l Link) chain(ctx context.Context, c Command) (Command, error) {
 	return c, nil
 }
 
-// collect follows 61xx until the response is complete.
-func (l Link) collect(ctx context.Context, c Command, r Response) (Response, error) {
+// collect follows 61xx until the response is complete, or enough.
+func (l Link) collect(ctx context.Context, c Command, r Response, enough func([]byte) bool) (Response, error) {
 	for round := 0; r.SW>>8 == 0x61; round++ {
+		if len(r.Data) > 0 && enough(r.Data) {
+			return r, nil
+		}
 		if round == maxRounds || len(r.Data) > MaxResponse {
 			return Response{}, fmt.Errorf("%w: response to %02X does not end", ErrMalformed, c.INS)
 		}

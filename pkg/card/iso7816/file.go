@@ -135,8 +135,8 @@ func (f *files) write(ctx context.Context, off int, p []byte) error {
 	return nil
 }
 
-// cardError says in the terms of package card what a status word means.
-func cardError(err error) error {
+// CardError says in the terms of package card what a status word means.
+func CardError(err error) error {
 	var status StatusError
 	if err == nil || !errors.As(err, &status) {
 		return err
@@ -144,7 +144,9 @@ func cardError(err error) error {
 	switch status.SW {
 	case SWNoSpace:
 		return fmt.Errorf("%w: %w", card.ErrFull, err)
-	case SWSecurity, SWConditions, SWBlocked:
+	case SWSecurity:
+		return fmt.Errorf("%w: %w: %w", card.ErrReadOnly, card.ErrPINNeeded, err)
+	case SWConditions, SWBlocked:
 		return fmt.Errorf("%w: %w", card.ErrReadOnly, err)
 	case SWUnknownINS, SWUnknownCLA, SWNotSupported, SWWrongP1P2:
 		return fmt.Errorf("%w: %w", card.ErrUnsupported, err)

@@ -22,7 +22,7 @@ func (m *Medium) Format(ctx context.Context, size int) error {
 		return fmt.Errorf("cannot format card: slots of %d bytes: allowed are %d to %d", size, card.HeaderSize+1, MaxSlotSize)
 	}
 	if err := m.format(ctx, size); err != nil {
-		return fmt.Errorf("cannot format card: %w", cardError(err))
+		return fmt.Errorf("cannot format card: %w", CardError(err))
 	}
 	return nil
 }

@@ -45,9 +45,11 @@ func segmentFID(slot, segment int) fid {
 }
 
 // Medium is a card with a file system, each of its slots being one transparent
-// EF or several. It implements card.Medium.
+// EF or several. It implements card.SlotMedium and card.PIN.
 type Medium struct {
+	config  Config
 	files   *files
+	pin     pinState
 	atr     []byte
 	label   label
 	ours    bool // our DF is there, formatted or not
@@ -58,7 +60,11 @@ type Medium struct {
 // Open is the card.Profile of cards with a file system. A card on which neither
 // our DF nor a master file can be selected gives card.ErrUnsupported.
 func Open(ctx context.Context, ch card.Channel) (card.Medium, error) {
-	m := &Medium{files: newFiles(Link{Transmitter: ch, T0: ch.T0()}), atr: ch.ATR()}
+	return open(ctx, ch, Config{PIN: DefaultPIN})
+}
+
+func open(ctx context.Context, ch card.Channel, config Config) (card.Medium, error) {
+	m := &Medium{config: config, files: newFiles(Link{Transmitter: ch, T0: ch.T0()}), atr: ch.ATR()}
 	if err := m.open(ctx); err != nil {
 		return nil, fmt.Errorf("cannot open card: %w", err)
 	}
@@ -141,7 +147,7 @@ func (m *Medium) Layout(ctx context.Context) (card.Layout, error) {
 	return layout, ctx.Err()
 }
 
-// ReadAt implements card.Medium.
+// ReadAt implements card.SlotMedium.
 func (m *Medium) ReadAt(ctx context.Context, slot, off int, p []byte) error {
 	if err := m.bounds(slot, off, len(p)); err != nil {
 		return fmt.Errorf("cannot read card: %w", err)
@@ -152,7 +158,7 @@ func (m *Medium) ReadAt(ctx context.Context, slot, off int, p []byte) error {
 	return nil
 }
 
-// WriteAt implements card.Medium.
+// WriteAt implements card.SlotMedium.
 func (m *Medium) WriteAt(ctx context.Context, slot, off int, p []byte) error {
 	if err := m.bounds(slot, off, len(p)); err != nil {
 		return fmt.Errorf("cannot write card: %w", err)
@@ -200,10 +206,10 @@ func (m *Medium) explain(ctx context.Context, err error) error {
 	}
 	before := m.Identity()
 	if again := m.open(ctx); again != nil {
-		return errors.Join(cardError(err), again)
+		return errors.Join(CardError(err), again)
 	}
 	if m.Identity() != before {
 		return fmt.Errorf("%w: another card is in the reader: %w", card.ErrRemoved, err)
 	}
-	return cardError(err)
+	return CardError(err)
 }

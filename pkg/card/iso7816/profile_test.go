@@ -1,7 +1,6 @@
 package iso7816_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -103,110 +102,26 @@ func workload(ctx context.Context, c *virtual.Card, data []byte) error {
 	return store.Commit(ctx, object.Generation+1, data)
 }
 
-// TestCutEveryAPDU pulls the card at every APDU of a commit: before it, after it
-// and inside its write. The last whole version must be there each time.
-func TestCutEveryAPDU(t *testing.T) {
-	for name, action := range map[string]virtual.Action{
-		"before": virtual.PullFirst, "after": virtual.PullAfter, "torn": virtual.Tear,
-	} {
-		t.Run(name, func(t *testing.T) { cutEvery(t, action) })
-	}
-}
-
-func cutEvery(t *testing.T, action virtual.Action) {
-	c := newCard(t, virtual.Quirks{})
-	m := open(t, c)
-	data, generation := noise(0, 3000), uint64(1)
-	if err := errors.Join(m.Format(t.Context(), 4096), card.NewStore(m).Commit(t.Context(), generation, data)); err != nil {
-		t.Fatal(err)
-	}
-	for n := 1; ; n++ {
-		next := noise(uint64(n), 3000)
-		c.Reset()
-		c.SetHook(virtual.FaultAt(n, action))
-		err := workload(t.Context(), c, next)
-		object, loaded := card.NewStore(open(t, c)).Load(t.Context())
-		if loaded != nil {
-			t.Fatalf("APDU %d: %v", n, loaded)
-		}
-		if object.Generation == generation+1 {
-			data, generation = next, generation+1
-		} else if err == nil {
-			t.Fatalf("APDU %d: commit succeeded and is gone", n)
-		}
-		if object.Generation != generation || !bytes.Equal(object.Data, data) {
-			t.Fatalf("APDU %d: generation %d loaded, %d expected", n, object.Generation, generation)
-		}
-		if err == nil {
-			if n < 30 {
-				t.Fatalf("a commit took only %d APDUs", n)
+// kind is the plain card with its foreign objects, for the suites about APDUs.
+func kind(quirks virtual.Quirks) cardtest.Kind {
+	return cardtest.Kind{
+		Fresh:   func(t *testing.T) *virtual.Card { return newCard(t, quirks) },
+		Profile: iso7816.Open,
+		Foreign: func(t *testing.T, c *virtual.Card) {
+			t.Helper()
+			if !reflect.DeepEqual(c.Files()[:len(foreign())], foreign()) {
+				t.Fatal("foreign objects were touched")
 			}
-			return
-		}
-		if !errors.Is(err, card.ErrRemoved) {
-			t.Fatalf("APDU %d: %v", n, err)
-		}
+		},
 	}
 }
 
-// TestCutEveryAPDUOfFormat checks that a format cut short leaves the card
-// unformatted or formatted, that it can be formatted then, and that foreign
-// objects stay.
-func TestCutEveryAPDUOfFormat(t *testing.T) {
-	for n := 1; ; n++ {
-		c := newCard(t, virtual.Quirks{})
-		m := open(t, c)
-		c.SetHook(virtual.FaultAt(n, virtual.PullAfter))
-		err := m.Format(t.Context(), 0)
-		again := open(t, c)
-		_, loaded := card.NewStore(again).Load(t.Context())
-		if !errors.Is(loaded, card.ErrUnformatted) && !errors.Is(loaded, card.ErrBlank) {
-			t.Fatalf("APDU %d: %v", n, loaded)
-		}
-		if err := again.Format(t.Context(), 4096); err != nil {
-			t.Fatalf("APDU %d: %v", n, err)
-		}
-		if !reflect.DeepEqual(c.Files()[:len(foreign())], foreign()) {
-			t.Fatalf("APDU %d: foreign objects were touched", n)
-		}
-		if err == nil {
-			return
-		}
-	}
-}
+func TestCuts(t *testing.T) { cardtest.TestCuts(t, kind(virtual.Quirks{})) }
 
-// TestEffort measures what goes over the contacts: after a change of 1 kB at
-// most 3 kB are written, and a load takes at most 1.15 times the APDUs of the
-// bare transfer.
 func TestEffort(t *testing.T) {
-	c, err := virtual.New(virtual.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := open(t, c)
-	data := noise(1, 20<<10)
-	if err := m.Format(t.Context(), 0); err != nil {
-		t.Fatal(err)
-	}
-	for generation := uint64(1); generation <= 3; generation++ {
-		copy(data[generation*3000:], noise(generation+9, 1000))
-		before := c.Counts().Written
-		if err := card.NewStore(m).Commit(t.Context(), generation, data); err != nil {
-			t.Fatal(err)
-		}
-		if written := c.Counts().Written - before; generation == 3 && written > 3<<10 {
-			t.Errorf("%d bytes written for a change of 1000", written)
-		}
-	}
-	c.Reset()
-	before := c.Counts()
-	if _, err := card.NewStore(open(t, c)).Load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	after, bare := c.Counts(), (len(data)+255)/256
-	if apdus := after.APDUs - before.APDUs; float64(apdus) > 1.15*float64(bare) {
-		t.Errorf("a load took %d APDUs, the bare transfer %d", apdus, bare)
-	}
+	large := kind(virtual.Quirks{})
+	large.Fresh = func(t *testing.T) *virtual.Card { return newLarge(t, virtual.DefaultCapacity, virtual.Quirks{}) }
+	cardtest.TestEffort(t, large)
 }
 
 // TestExchangedCard checks that another card is noticed that took the place of
@@ -281,34 +196,7 @@ func TestRefused(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte("\x02\x90\x00\x02\x6A\x82"))
 	f.Add([]byte("\x02\x61\x02\x04ab\x90\x00\x01\x90"))
-	f.Fuzz(func(t *testing.T, answers []byte) {
-		ch := &fuzzed{rest: answers}
-		m, err := iso7816.Open(t.Context(), ch)
-		if err != nil {
-			return
-		}
-		_ = m.Format(t.Context(), 1000)
-		if object, err := card.NewStore(m).Load(t.Context()); err == nil && len(object.Data) > card.MaxSlotSize {
-			t.Fatal("more data than a slot holds")
-		}
-	})
-}
-
-// fuzzed is a channel whose answers come from a fuzzer, each with its length in
-// front, and 6A82 when they are used up.
-type fuzzed struct {
-	dumb
-	rest []byte
-}
-
-func (z *fuzzed) Transmit(context.Context, []byte) ([]byte, error) {
-	if len(z.rest) == 0 {
-		return []byte{0x6A, 0x82}, nil
-	}
-	n := min(int(z.rest[0]), len(z.rest)-1)
-	answer := z.rest[1 : 1+n]
-	z.rest = z.rest[1+n:]
-	return answer, nil
+	f.Fuzz(func(t *testing.T, answers []byte) { cardtest.FuzzAnswers(t, iso7816.Open, answers) })
 }
 
 func noise(seed uint64, n int) []byte {

@@ -71,7 +71,7 @@ func (m *Medium) largestSegment(ctx context.Context, segment int) (int, error) {
 // is there, any refusal ends the slot: a card may have reached its number of
 // files, and what is there already is of use.
 func noRoom(err error, segment int) bool {
-	err = cardError(err)
+	err = CardError(err)
 	if errors.Is(err, card.ErrFull) {
 		return true
 	}

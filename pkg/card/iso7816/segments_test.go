@@ -117,7 +117,7 @@ func TestSegments(t *testing.T) {
 func TestRangesAcrossSegments(t *testing.T) {
 	const size = 3*iso7816.MaxSegmentSize + 1
 	c := newLarge(t, 2*size+2000, virtual.Quirks{})
-	m := open(t, c)
+	m := open(t, c).(card.SlotMedium)
 	if got := format(t, m, size).SlotSize; got != size {
 		t.Fatalf("slots of %d bytes instead of %d", got, size)
 	}
@@ -145,7 +145,7 @@ func TestRangesAcrossSegments(t *testing.T) {
 			}
 		}
 	}
-	m = open(t, c)
+	m = open(t, c).(card.SlotMedium)
 	for slot := range image {
 		back := make([]byte, size)
 		if err := m.ReadAt(t.Context(), slot, 0, back); err != nil || !bytes.Equal(back, image[slot]) {

@@ -15,6 +15,7 @@ const (
 	SWNoChaining       uint16 = 0x6884
 	SWSecurity         uint16 = 0x6982
 	SWBlocked          uint16 = 0x6983
+	SWInvalidated      uint16 = 0x6984
 	SWConditions       uint16 = 0x6985
 	SWNoCurrentEF      uint16 = 0x6986
 	SWWrongData        uint16 = 0x6A80
@@ -91,6 +92,8 @@ func exactMeaning(sw uint16) string {
 		return "security status not satisfied"
 	case SWBlocked:
 		return "authentication method blocked"
+	case SWInvalidated:
+		return "reference data invalidated"
 	case SWConditions:
 		return "conditions of use not satisfied"
 	case SWNoCurrentEF:

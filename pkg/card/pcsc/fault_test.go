@@ -14,28 +14,41 @@ import (
 )
 
 // TestPulledByTheCard pulls the card in the middle of commands, where pcscd may
-// report success with an empty answer.
+// report success with an empty answer, at some of the APDUs of a commit: at all
+// of them it is pulled without pcscd, by the suites of the profiles.
 func TestPulledByTheCard(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, virtual.Options{})
-	reader := pcsc.New(r.config(nil))
-	if err := errors.Join(withCard(t, reader, format), withCard(t, reader, commit(1, "one"))); err != nil {
-		t.Fatal(err)
+	for name, test := range map[string]struct {
+		options virtual.Options
+		cuts    []int
+	}{
+		"files": {virtual.Options{}, []int{2, 6, 11}},
+		"PIV":   {virtual.Options{PIV: &virtual.PIV{}}, []int{2, 6, 8}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, test.options)
+			reader := pcsc.New(r.config(nil))
+			if err := errors.Join(withCard(t, reader, format), withCard(t, reader, commit(1, "one"))); err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range test.cuts {
+				r.card.SetHook(virtual.FaultAt(n, virtual.PullAfter))
+				err := withCard(t, reader, commit(2, "two"))
+				if !errors.Is(err, card.ErrNoCard) { // before the profile was known, it is tried again
+					want(t, err, card.ErrRemoved)
+				}
+				r.card.SetHook(nil)
+				<-r.plug.Done()
+				r.pull()
+				r.insert()
+				loads(t, reader, "one")
+			}
+			if err := withCard(t, reader, commit(2, "two")); err != nil {
+				t.Fatal(err)
+			}
+			loads(t, reader, "two")
+		})
 	}
-	for _, n := range []int{4, 10} {
-		r.card.SetHook(virtual.FaultAt(n, virtual.PullAfter))
-		err := withCard(t, reader, commit(2, "two"))
-		want(t, err, card.ErrRemoved)
-		r.card.SetHook(nil)
-		<-r.plug.Done()
-		r.pull()
-		r.insert()
-		loads(t, reader, "one")
-	}
-	if err := withCard(t, reader, commit(2, "two")); err != nil {
-		t.Fatal(err)
-	}
-	loads(t, reader, "two")
 }
 
 // TestMuteCard checks that a card that never answers blocks nobody for ever, and

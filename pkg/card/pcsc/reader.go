@@ -47,22 +47,53 @@ func (r *Reader) WithCard(ctx context.Context, fn func(context.Context, card.Med
 	}
 	// The turn ends with the session: one that is stuck keeps it.
 	release := func() { <-r.turn }
-	s, err := openSession(ctx, r.order, r.config.APDUTimeout, release)
+	s, medium, err := r.begin(ctx, release)
 	if err != nil {
 		return fmt.Errorf("cannot use card: %w", err)
 	}
 	defer s.end(release)
-	r.setLast(s.reader)
-	medium, err := r.open(ctx, s)
-	if err != nil {
-		return fmt.Errorf("cannot use card: %w", err)
-	}
 	defer func() {
 		if s.failed == nil { // else the card may be another one by now
 			r.tell(seen{s.reader, medium.Identity()})
 		}
 	}()
 	return fn(ctx, medium)
+}
+
+// attempts is how often a session is begun while the card gets lost before its
+// profile is known: a reset by another program that began before the session may
+// still be under way, and nothing was done yet.
+const attempts = 3
+
+// begin opens a session and the card in it. After an error, release is called
+// once PC/SC has nothing of the session any more.
+func (r *Reader) begin(ctx context.Context, release func()) (*session, card.Medium, error) {
+	for attempt := 1; ; attempt++ {
+		s, err := openSession(ctx, r.order, r.config.APDUTimeout, release)
+		if err != nil {
+			return nil, nil, err
+		}
+		r.setLast(s.reader)
+		medium, err := r.open(ctx, s)
+		if err == nil {
+			return s, medium, nil
+		}
+		if attempt == attempts || !errors.Is(err, card.ErrRemoved) {
+			s.end(release)
+			return nil, nil, err
+		}
+		over := make(chan struct{})
+		s.end(func() { close(over) })
+		select {
+		case <-over:
+		default: // stuck
+			go func() {
+				<-over
+				release()
+			}()
+			return nil, nil, err
+		}
+	}
 }
 
 // open finds the profile that knows the card.

@@ -12,9 +12,10 @@ import (
 	"github.com/ebfe/scard"
 
 	"github.com/reprovision/reprovision/pkg/card"
-	"github.com/reprovision/reprovision/pkg/card/iso7816"
 	"github.com/reprovision/reprovision/pkg/card/pcsc"
 	"github.com/reprovision/reprovision/pkg/card/pcsctest"
+	"github.com/reprovision/reprovision/pkg/card/piv"
+	"github.com/reprovision/reprovision/pkg/card/profile"
 	"github.com/reprovision/reprovision/pkg/card/virtual"
 )
 
@@ -111,8 +112,14 @@ func settle(t *testing.T, reader string, flag scard.StateFlag) {
 	t.Fatalf("PC/SC does not see state %x", flag)
 }
 
+// config leaves the choice of the profile to what the card answers.
 func (r *rig) config(notify func(card.Event)) pcsc.Config {
-	return pcsc.Config{Match: r.name(), Profiles: []card.Profile{iso7816.Open}, Notify: notify}
+	r.t.Helper()
+	chosen, err := profile.New(profile.Config{PIV: piv.Config{DefaultKey: true}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return pcsc.Config{Match: r.name(), Profiles: []card.Profile{chosen}, Notify: notify}
 }
 
 func withCard(t *testing.T, r card.Reader, fn func(context.Context, card.Medium) error) error {

@@ -189,8 +189,12 @@ func (s *session) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	if err == nil {
 		return answer, nil
 	}
-	if s.worker.abandoned && limited.Err() != nil {
+	switch {
+	case s.worker.abandoned && limited.Err() != nil:
 		err = waited(limited, card.ErrTimeout)
+	case isCode(err, scard.ErrProtoMismatch, scard.ErrUnpoweredCard):
+		// The protocol was settled before: another program's reset is under way.
+		err = fmt.Errorf("%w: %w", card.ErrRemoved, err)
 	}
 	s.failed = fmt.Errorf("cannot transmit: %w", cardError(err))
 	return nil, s.failed

@@ -12,21 +12,37 @@ import (
 	"github.com/reprovision/reprovision/pkg/card/virtual"
 )
 
-// TestReader runs the conformance suite through a real pcscd.
-func TestReader(t *testing.T) {
-	cardtest.TestReader(t, func(t *testing.T, notify func(card.Event)) cardtest.Fixture {
-		t.Parallel()
-		r := newRig(t, virtual.Options{Capacity: 16 << 10})
-		return cardtest.Fixture{Reader: pcsc.New(r.config(notify)), Pull: r.pull, Insert: r.insert}
-	})
+// cards are the kinds that the suites run on through a real pcscd.
+func cards() map[string]virtual.Options {
+	t0 := virtual.Quirks{T0: true, ShortOnly: true, GetResponse: 256}
+	return map[string]virtual.Options{
+		"T=1":      {Capacity: 16 << 10},
+		"T=0":      {Capacity: 16 << 10, Quirks: t0},
+		"PIV, T=1": {Capacity: 16 << 10, PIV: &virtual.PIV{}},
+		"PIV, T=0": {Capacity: 16 << 10, PIV: &virtual.PIV{}, Quirks: t0},
+	}
 }
 
-// TestMedium runs the conformance suite of media through a real pcscd, on one
-// card that is emptied before each test.
-func TestMedium(t *testing.T) {
-	for name, quirks := range map[string]virtual.Quirks{"T=1": {}, "T=0": {T0: true, ShortOnly: true, GetResponse: 256}} {
+// TestReader runs the conformance suite of readers on a card with a file system
+// and on a PIV card.
+func TestReader(t *testing.T) {
+	for _, name := range []string{"T=1", "PIV, T=1"} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, virtual.Options{Capacity: 16 << 10, Quirks: quirks})
+			cardtest.TestReader(t, func(t *testing.T, notify func(card.Event)) cardtest.Fixture {
+				t.Parallel()
+				r := newRig(t, cards()[name])
+				return cardtest.Fixture{Reader: pcsc.New(r.config(notify)), Pull: r.pull, Insert: r.insert}
+			})
+		})
+	}
+}
+
+// TestMedium runs the conformance suite of media, on one card of each kind that
+// is emptied before each test.
+func TestMedium(t *testing.T) {
+	for name, options := range cards() {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, options)
 			cardtest.TestMedium(t, func(t *testing.T) card.Medium {
 				if err := r.card.Replace(nil); err != nil {
 					t.Fatal(err)

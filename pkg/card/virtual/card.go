@@ -30,6 +30,16 @@ type Quirks struct {
 	NoDelete     bool // DELETE FILE gives 6D00
 	NoEFSelector bool // SELECT with P1=02 gives 6A86
 	Dirty        bool // new files hold what was in memory before, not zeros
+
+	// Of PIV cards.
+	MaxObject    int  // bytes in an object: more give 6700; 0 for DefaultMaxObject
+	OutOfPlace   bool // an object is written beside what it held before, which takes room
+	EmptyObjects bool // an object that is not there reads as an empty one, not as 6A82
+	LongLengths  bool // lengths in answers are longer than they need be
+	CutShort     bool // what does not fit Le is cut off with 9000, not announced by 61xx
+	NoMetadata   bool // GET METADATA gives 6D00, as it does on most cards
+	NoMutual     bool // the management key is shown by external authentication only
+	NoEmptyValue bool // PUT DATA of nothing gives 6A80
 }
 
 // Options make a card what it is.
@@ -40,16 +50,19 @@ type Options struct {
 	ATR      []byte  // nil for one that says T=1, or T=0 by Quirks
 	Quirks   Quirks
 
-	PIN   []byte // if set, CREATE, DELETE and UPDATE need VERIFY before
-	Tries int    // of the PIN, 0 for 3
+	PIN   []byte // if set, CREATE, DELETE and UPDATE need VERIFY before; nil is DefaultPIN on PIV cards
+	PUK   []byte // unblocks the PIN, nil for DefaultPUK
+	Tries int    // of PIN and PUK, 0 for 3
+
+	PIV *PIV // makes the card a PIV card, without a file system
 }
 
 // Counts are what went over the card's contacts since it was made.
 type Counts struct {
 	APDUs   int
 	In, Out int // bytes of command and response APDUs
-	Written int // bytes of data in UPDATE BINARY
-	Read    int // bytes of data in answers to READ BINARY
+	Written int // bytes of data in UPDATE BINARY and PUT DATA
+	Read    int // bytes of data in answers to READ BINARY and GET DATA
 }
 
 // Card is a virtual card. It is safe for concurrent use.
@@ -57,7 +70,8 @@ type Card struct {
 	mu      sync.Mutex
 	options Options
 	root    *File
-	tries   int // left for the PIN
+	piv     *application // nil for a card with a file system
+	codes   codes
 	hook    Hook
 	counts  Counts
 	session session
@@ -67,24 +81,23 @@ type Card struct {
 type session struct {
 	dir, file *File // the current DF; the current EF or nil
 	verified  bool
+	piv       pivSession
 	pending   []byte           // response data still to be fetched by GET RESPONSE
 	chain     *iso7816.Command // collected by command chaining
 }
 
 // New makes a card, or takes up the one in Options.Image.
 func New(options Options) (*Card, error) {
-	if options.Capacity == 0 {
-		options.Capacity = DefaultCapacity
-	}
-	if options.Tries == 0 {
-		options.Tries = 3
-	}
-	if options.ATR == nil {
-		options.ATR = defaultATR(options.Quirks.T0)
-	}
-	c := &Card{options: options, tries: options.Tries, root: &File{FID: fidMF, Dir: true}}
+	options = options.withDefaults()
+	c := &Card{options: options, codes: options.codes(), root: &File{FID: fidMF, Dir: true}}
 	for _, file := range options.Files {
 		c.root.Children = append(c.root.Children, file.clone())
+	}
+	if options.PIV != nil {
+		var err error
+		if c.piv, err = options.PIV.application(); err != nil {
+			return nil, fmt.Errorf("cannot make virtual card: %w", err)
+		}
 	}
 	if err := c.takeUp(); err != nil {
 		return nil, fmt.Errorf("cannot make virtual card: %w", err)
@@ -96,13 +109,42 @@ func New(options Options) (*Card, error) {
 	return c, nil
 }
 
-// defaultATR is an answer to reset with the historical bytes "reprov" (ISO/IEC
+func (o Options) withDefaults() Options {
+	if o.Capacity == 0 {
+		o.Capacity = DefaultCapacity
+		if o.PIV != nil {
+			o.Capacity = DefaultPIVCapacity
+		}
+	}
+	if o.PIV != nil && o.PIN == nil {
+		o.PIN = []byte(DefaultPIN)
+	}
+	if o.PUK == nil {
+		o.PUK = []byte(DefaultPUK)
+	}
+	if o.Tries == 0 {
+		o.Tries = 3
+	}
+	if o.Quirks.MaxObject == 0 {
+		o.Quirks.MaxObject = DefaultMaxObject
+	}
+	if o.ATR == nil {
+		o.ATR = defaultATR(o.Quirks.T0, o.PIV != nil && !o.Quirks.ShortOnly)
+	}
+	return o
+}
+
+// defaultATR is an answer to reset with the historical bytes "reprov", or with
+// those of card capabilities that have extended lengths in them (ISO/IEC
 // 7816-3): T0, TD1 (T=1 only), historical bytes, TCK.
-func defaultATR(t0 bool) []byte {
+func defaultATR(t0, extended bool) []byte {
 	if t0 {
 		return []byte("\x3B\x06reprov")
 	}
 	atr := []byte("\x3B\x86\x01reprov")
+	if extended {
+		atr = []byte("\x3B\x8C\x01\x80\x73\xC0\x21\xC0\x56reprov")
+	}
 	var check byte
 	for _, b := range atr[1:] {
 		check ^= b
@@ -139,7 +181,8 @@ func (c *Card) Files() []*File {
 }
 
 // Replace exchanges all files below the master file, resets the card and gives
-// back the tries of its PIN: the card is as New would make it.
+// back the tries of its PIN: the card is as New would make it. A PIV card gets
+// the objects and keys that its Options name.
 func (c *Card) Replace(files []*File) error {
 	root := &File{FID: fidMF, Dir: true}
 	for _, file := range files {
@@ -148,9 +191,17 @@ func (c *Card) Replace(files []*File) error {
 	if err := root.check(0); err != nil {
 		return fmt.Errorf("cannot replace files of virtual card: %w", err)
 	}
+	var fresh *application
+	if c.options.PIV != nil {
+		var err error
+		if fresh, err = c.options.PIV.application(); err != nil {
+			return fmt.Errorf("cannot replace objects of virtual card: %w", err)
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.root, c.tries, c.session = root, c.options.Tries, session{dir: root}
+	c.piv = fresh
+	c.root, c.codes, c.session = root, c.options.codes(), session{dir: root}
 	return c.save()
 }
 

@@ -1,8 +1,6 @@
 package virtual
 
 import (
-	"crypto/subtle"
-
 	"github.com/reprovision/reprovision/pkg/card/iso7816"
 )
 
@@ -170,26 +168,3 @@ func (c *Card) delete(command iso7816.Command) iso7816.Response {
 	c.session.dir, c.session.file = parent, nil
 	return status(iso7816.SWOK)
 }
-
-// verify is VERIFY. Without data it tells how many tries are left, at no cost.
-func (c *Card) verify(command iso7816.Command) iso7816.Response {
-	switch {
-	case len(c.options.PIN) == 0:
-		return status(iso7816.SWReferenceMissing)
-	case c.tries == 0:
-		return status(iso7816.SWBlocked)
-	case len(command.Data) == 0 && c.session.verified:
-		return status(iso7816.SWOK)
-	case len(command.Data) == 0:
-		return status(0x63C0 | uint16(min(c.tries, 15)))
-	}
-	if subtle.ConstantTimeCompare(command.Data, c.options.PIN) == 1 {
-		c.tries, c.session.verified = c.options.Tries, true
-		return status(iso7816.SWOK)
-	}
-	c.tries--
-	c.session.verified = false
-	return status(0x63C0 | uint16(min(c.tries, 15)))
-}
-
-func (c *Card) mayWrite() bool { return len(c.options.PIN) == 0 || c.session.verified }

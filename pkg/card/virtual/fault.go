@@ -11,6 +11,7 @@ const (
 	PullFirst               // the card is pulled before it runs the command
 	PullAfter               // the card runs the command and is pulled before it answers
 	Tear                    // the card is pulled when it has written half of the data
+	Wipe                    // the card is pulled when it has erased what was to be overwritten
 	Mute                    // the card never answers
 )
 

@@ -14,9 +14,10 @@ const maxImage = 64 << 20
 
 // state is what the image file keeps.
 type state struct {
-	Version int   `json:"version"`
-	Tries   int   `json:"tries"` // left for the PIN
-	Root    *File `json:"root"`
+	Version int `json:"version"`
+	codes
+	Root *File        `json:"root"`
+	PIV  *application `json:"piv,omitempty"`
 }
 
 // takeUp loads the image if there is one, and else begins it.
@@ -31,8 +32,22 @@ func (c *Card) takeUp() error {
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", c.options.Image, err)
 	}
-	c.root, c.tries = loaded.Root, min(loaded.Tries, c.options.Tries)
+	if (loaded.PIV != nil) != (c.piv != nil) {
+		return fmt.Errorf("cannot use %s: %w: it is of another kind", c.options.Image, errBadTree)
+	}
+	c.root, c.piv, c.codes = loaded.Root, loaded.PIV, loaded.codes.over(c.options)
 	return nil
+}
+
+// over completes codes of an image that was made before images kept them.
+func (k codes) over(o Options) codes {
+	fresh := o.codes()
+	if len(k.PUK) == 0 {
+		fresh.Tries = k.Tries
+		k = fresh
+	}
+	k.Tries, k.PUKTries = min(k.Tries, o.Tries), min(k.PUKTries, o.Tries)
+	return k
 }
 
 func readState(path string) (*state, error) {
@@ -55,8 +70,13 @@ func parseState(b []byte) (*state, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, err
 	}
-	if s.Version != 1 || s.Tries < 0 || s.Root == nil || !s.Root.Dir || s.Root.FID != fidMF {
+	if s.Version != 1 || s.Tries < 0 || s.PUKTries < 0 || s.Root == nil || !s.Root.Dir || s.Root.FID != fidMF {
 		return nil, errBadTree
+	}
+	if s.PIV != nil {
+		if err := s.PIV.load(); err != nil {
+			return nil, err
+		}
 	}
 	return &s, s.Root.check(0)
 }
@@ -67,7 +87,7 @@ func (c *Card) save() error {
 	if c.options.Image == "" {
 		return nil
 	}
-	b, err := json.Marshal(state{Version: 1, Tries: c.tries, Root: c.root})
+	b, err := json.Marshal(state{Version: 1, codes: c.codes, Root: c.root, PIV: c.piv})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,10 @@ import (
 // Instructions of the card.
 const (
 	insVerify      = 0x20
+	insChange      = 0x24
+	insDisable     = 0x26
+	insEnable      = 0x28
+	insUnblock     = 0x2C
 	insSelect      = 0xA4
 	insRead        = 0xB0
 	insGetResponse = 0xC0
@@ -33,8 +37,8 @@ func (c *Card) process(apdu []byte) ([]byte, error) {
 		return nil, errPulled
 	case Mute:
 		return nil, errMute
-	case Tear:
-		if err := c.tear(apdu); err != nil {
+	case Tear, Wipe:
+		if err := c.tear(apdu, action); err != nil {
 			return nil, err
 		}
 		return nil, errPulled
@@ -52,13 +56,25 @@ func (c *Card) process(apdu []byte) ([]byte, error) {
 	return answer, nil
 }
 
-// tear runs the first half of an UPDATE BINARY, and nothing of other commands.
-func (c *Card) tear(apdu []byte) error {
+// tear runs the first half of an UPDATE BINARY or PUT DATA, and nothing of other
+// commands. Wiped, the place is as if it were never written.
+func (c *Card) tear(apdu []byte, action Action) error {
 	command, err := iso7816.ParseCommand(apdu)
-	if err != nil || command.INS != insUpdate || len(command.Data) < 2 {
+	switch {
+	case err != nil:
 		return nil
+	case c.piv != nil && command.INS == insPutData:
+		c.session.piv.tear = action
+		c.dispatch(command)
+		c.session.piv.tear = Answer
+		return c.save()
+	case command.INS != insUpdate || len(command.Data) < 2:
+		return nil
+	case action == Wipe:
+		command.Data = make([]byte, len(command.Data))
+	default:
+		command.Data = command.Data[:len(command.Data)/2]
 	}
-	command.Data = command.Data[:len(command.Data)/2]
 	c.run(command)
 	return c.save()
 }
@@ -69,9 +85,8 @@ func (c *Card) answer(apdu []byte) ([]byte, error) {
 	if err != nil {
 		return iso7816.Response{SW: iso7816.SWWrongLength}.Encode(), nil
 	}
-	before := c.tries
 	response := c.dispatch(command)
-	if c.tries != before || changes(command) {
+	if changes(command) {
 		if err := c.save(); err != nil {
 			return nil, err
 		}
@@ -79,8 +94,13 @@ func (c *Card) answer(apdu []byte) ([]byte, error) {
 	return response.Encode(), nil
 }
 
+// changes tells whether a command may change what the image keeps.
 func changes(command iso7816.Command) bool {
-	return command.INS == insUpdate || command.INS == insCreate || command.INS == insDelete
+	switch command.INS {
+	case insUpdate, insCreate, insDelete, insPutData, insGenerate, insChange, insUnblock, insEnable, insDisable:
+		return true
+	}
+	return command.INS == insVerify && len(command.Data) > 0
 }
 
 // dispatch handles what precedes and follows every command: lengths, chaining
@@ -128,18 +148,29 @@ func (c *Card) collect(command *iso7816.Command) (done bool, r iso7816.Response)
 // deliver applies Le and the ways of T=0 to a response.
 func (c *Card) deliver(command iso7816.Command, r iso7816.Response) iso7816.Response {
 	q := c.options.Quirks
+	if c.piv != nil && command.Ne == 0 { // as a YubiKey does, and its tools want
+		command.Ne = iso7816.MaxShortResponse
+	}
 	switch {
 	case len(r.Data) == 0:
 		return r
 	case q.T0 && len(command.Data) > 0,
 		q.GetResponse > 0 && len(r.Data) > q.GetResponse:
 		return c.announce(r.Data)
-	case q.ExactLe && command.Ne > len(r.Data):
+	case q.ExactLe && command.Ne > len(r.Data) && idempotent(command): // to be sent again
 		return status(0x6C00 | uint16(len(r.Data))&0xff)
+	case command.Ne < len(r.Data) && c.piv != nil && !q.CutShort:
+		rest := c.announce(r.Data[command.Ne:])
+		return iso7816.Response{Data: r.Data[:command.Ne], SW: rest.SW}
 	case command.Ne < len(r.Data):
 		r.Data = r.Data[:command.Ne]
 	}
 	return r
+}
+
+// idempotent tells whether running a command twice is running it once.
+func idempotent(command iso7816.Command) bool {
+	return command.INS != insAuthenticate && command.INS != insGenerate
 }
 
 // announce keeps data for GET RESPONSE.
@@ -167,6 +198,9 @@ func (c *Card) getResponse(command iso7816.Command) iso7816.Response {
 }
 
 func (c *Card) run(command iso7816.Command) iso7816.Response {
+	if c.piv != nil {
+		return c.runPIV(command)
+	}
 	switch command.INS {
 	case insSelect:
 		return c.selectFile(command)
@@ -178,8 +212,21 @@ func (c *Card) run(command iso7816.Command) iso7816.Response {
 		return c.create(command)
 	case insDelete:
 		return c.delete(command)
+	}
+	return c.runCode(command)
+}
+
+// runCode runs the commands for PIN and PUK.
+func (c *Card) runCode(command iso7816.Command) iso7816.Response {
+	switch command.INS {
 	case insVerify:
 		return c.verify(command)
+	case insChange:
+		return c.change(command)
+	case insUnblock:
+		return c.unblock(command)
+	case insEnable, insDisable:
+		return c.require(command, command.INS == insEnable)
 	}
 	return status(iso7816.SWUnknownINS)
 }
