@@ -40,6 +40,14 @@ func checkDir(key, path string) *Error {
 	return nil
 }
 
+// checkOptionalFile lets "" pass, which stands for none.
+func checkOptionalFile(key, path string) *Error {
+	if path == "" {
+		return nil
+	}
+	return checkDir(key, path)
+}
+
 func oneOf(key, value string, allowed ...string) *Error {
 	if slices.Contains(allowed, value) {
 		return nil

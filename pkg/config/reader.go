@@ -36,10 +36,15 @@ type Pairing struct {
 
 // Card says where the smart card is.
 type Card struct {
-	Kind   string `toml:"kind"`   // "auto", "pcsc", "file" or "none"
-	Path   string `toml:"path"`   // image of the file card; default in the state directory
-	Reader string `toml:"reader"` // part of the PC/SC reader's name; default the first with a card
-	Size   int64  `toml:"size"`   // bytes that a new file card holds
+	Kind    string `toml:"kind"`    // "auto", "pcsc", "file" or "none"
+	Path    string `toml:"path"`    // image of the file card; default in the state directory
+	Reader  string `toml:"reader"`  // part of the PC/SC reader's name; default the first with a card
+	Size    int64  `toml:"size"`    // bytes that a new file card holds
+	Profile string `toml:"profile"` // "auto", "iso7816" or "piv"
+	// ManagementKeyFile holds a PIV card's management key, in hexadecimal; when it
+	// is empty, only a card with the key that it came with can be written.
+	ManagementKeyFile string `toml:"management_key_file"`
+	ShortAPDUs        bool   `toml:"short_apdus"` // for readers that pass no extended ones
 }
 
 // DefaultReader is what holds where the file says nothing.
@@ -49,7 +54,7 @@ func DefaultReader() Reader {
 		LogLevel: "info",
 		Link:     ReaderLink{Kind: RFCOMM, Path: "/run/scrd/reader.sock"},
 		Pairing:  Pairing{Window: Duration{2 * time.Minute}},
-		Card:     Card{Kind: "auto", Size: 1 << 20},
+		Card:     Card{Kind: "auto", Size: 1 << 20, Profile: "auto"},
 	}
 }
 
@@ -82,6 +87,8 @@ func (r Reader) check() *Error {
 		checkLink(r.Link.Kind, r.Link.Adapter, r.Link.Path),
 		within("pairing.window", r.Pairing.Window, time.Second, time.Hour),
 		oneOf("card.kind", r.Card.Kind, "auto", "pcsc", "file", "none"),
+		oneOf("card.profile", r.Card.Profile, "auto", "iso7816", "piv"),
+		checkOptionalFile("card.management_key_file", r.Card.ManagementKeyFile),
 		checkDir("card.path", r.Card.Path),
 		atLeast("card.size", r.Card.Size, 4096),
 	)

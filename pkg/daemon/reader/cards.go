@@ -1,13 +1,18 @@
 package reader
 
 import (
+	"encoding/hex"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/reprovision/reprovision/pkg/card"
 	"github.com/reprovision/reprovision/pkg/card/file"
-	"github.com/reprovision/reprovision/pkg/card/iso7816"
 	"github.com/reprovision/reprovision/pkg/card/pcsc"
+	"github.com/reprovision/reprovision/pkg/card/piv"
+	"github.com/reprovision/reprovision/pkg/card/profile"
 	"github.com/reprovision/reprovision/pkg/config"
 )
 
@@ -16,7 +21,7 @@ const pcscSocket = "/run/pcscd/pcscd.comm"
 
 // newCardReader makes the card reader that the settings name; nil for none.
 // Where it is left open, PC/SC is used if the machine has it, else the file card.
-func newCardReader(cfg config.Card, env func(string) string, notify func(card.Event), log *slog.Logger) card.Reader {
+func newCardReader(cfg config.Card, env func(string) string, notify func(card.Event), log *slog.Logger) (card.Reader, error) {
 	kind := cfg.Kind
 	if kind == "auto" {
 		kind = "file"
@@ -27,11 +32,45 @@ func newCardReader(cfg config.Card, env func(string) string, notify func(card.Ev
 	}
 	switch kind {
 	case "pcsc":
-		return pcsc.New(pcsc.Config{Match: cfg.Reader, Profiles: []card.Profile{iso7816.Open}, Notify: notify, Log: log})
+		open, err := cardProfile(cfg)
+		return pcsc.New(pcsc.Config{Match: cfg.Reader, Profiles: []card.Profile{open}, Notify: notify, Log: log}), err
 	case "file":
-		return file.New(file.Config{Path: cfg.Path, Capacity: int(cfg.Size), Notify: notify})
+		return file.New(file.Config{Path: cfg.Path, Capacity: int(cfg.Size), Notify: notify}), nil
 	}
-	return nil
+	return nil, nil
+}
+
+// cardProfile is how a card behind PC/SC is spoken to.
+func cardProfile(cfg config.Card) (card.Profile, error) {
+	tokens := piv.Config{ShortOnly: cfg.ShortAPDUs, DefaultKey: cfg.ManagementKeyFile == ""}
+	if cfg.ManagementKeyFile != "" {
+		key, err := managementKey(cfg.ManagementKeyFile)
+		if err != nil {
+			return nil, err
+		}
+		tokens.ManagementKey = key
+	}
+	return profile.New(profile.Config{Kind: cfg.Profile, PIV: tokens})
+}
+
+// maxKeyFile is more than the digits of the longest management key, AES-256.
+const maxKeyFile = 256
+
+func managementKey(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the card's management key: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the card's management key: %w", err)
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) != 16 && len(key) != 24 && len(key) != 32 {
+		return nil, fmt.Errorf("cannot use the card's management key in %s: want 32, 48 or 64 hexadecimal digits", name)
+	}
+	return key, nil
 }
 
 func hasPCSC(env func(string) string) bool {

@@ -62,7 +62,10 @@ func (d *Daemon) open(bus start.Bus, env func(string) string) error {
 	d.bus = busapi.NewReader(bus.Conn, d, d.log)
 	d.panel = panel.New()
 	d.mirror = newMirror(d.store, d.log, d.cardChanged)
-	d.mirror.reader = newCardReader(d.cfg.Card, env, d.mirror.notice, d.log)
+	var err error
+	if d.mirror.reader, err = newCardReader(d.cfg.Card, env, d.mirror.notice, d.log); err != nil {
+		return err
+	}
 	id, err := d.keys.Identity()
 	if err != nil {
 		return err
