@@ -95,6 +95,11 @@ func (c *Client) mend(ctx context.Context, a adapter, d device, err error, attem
 		c.update(func() { c.tree.remove(d.path, []string{deviceInterface}) })
 	case errors.Is(err, errNoSocket), errors.Is(err, ErrBusy):
 		c.abandon(ctx, d)
+	case errors.Is(err, ErrNoService) && d.connected && attempt == 1:
+		// BlueZ asks what a peer offers once in the life of a link, and then
+		// answers from memory. This peer may have got its service back since,
+		// and the attempts themselves keep the link from ending.
+		c.abandon(ctx, d)
 	case errors.Is(err, ErrRefused) && d.paired && attempt > 1:
 		c.log.Info("the bond does not hold; making a new one", "device", d.path, "error", err)
 		return c.forget(ctx, a, d.path)

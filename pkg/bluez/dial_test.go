@@ -81,6 +81,31 @@ func TestDialMendsTheBond(t *testing.T) {
 	}
 }
 
+// TestDialForgetsWhatWasOffered has a link from before the peer had the service.
+func TestDialForgetsWhatWasOffered(t *testing.T) {
+	f, c := dialing(t)
+	f.appear(true)
+	f.failing("ConnectProfile", "org.bluez.Error.NotAvailable", "br-connection-profile-unavailable")
+	if _, err := c.Dial(within(t), peer()); !errors.Is(err, bluez.ErrNoService) || f.did("Disconnect") != 0 {
+		t.Fatalf("without a link: %v, %d times disconnected", err, f.did("Disconnect"))
+	}
+	f.tell(peerPath, deviceIface, props{"Connected": dbus.MakeVariant(true)})
+	go func() {
+		bustest.Until(t, "the end of the link", func() bool { return f.did("Disconnect") == 1 })
+		f.failing("ConnectProfile", "", "")
+	}()
+	bustest.Until(t, "a connection", func() bool {
+		s, err := c.Dial(within(t), peer())
+		if err == nil {
+			bluez.HangUp(s.File)
+		}
+		return err == nil
+	})
+	if n := f.did("RemoveDevice"); n != 0 {
+		t.Errorf("%d bonds were removed", n)
+	}
+}
+
 // TestDialFailures maps what BlueZ says.
 func TestDialFailures(t *testing.T) {
 	f, c := dialing(t)
@@ -94,6 +119,7 @@ func TestDialFailures(t *testing.T) {
 		{failed, "Host is down", bluez.ErrAbsent},
 		{"org.bluez.Error.ConnectionAttemptFailed", "Page Timeout", bluez.ErrAbsent},
 		{failed, "br-connection-profile-unavailable", bluez.ErrNoService},
+		{failed, "br-connection-not-supported", bluez.ErrNoService},
 		{"org.bluez.Error.NotAvailable", "br-connection-profile-unavailable", bluez.ErrNoService},
 		{"org.bluez.Error.DoesNotExist", "", bluez.ErrNoService},
 		{failed, "br-connection-adapter-not-powered", bluez.ErrPoweredOff},

@@ -81,7 +81,7 @@ func kindOfText(text string) error {
 		return ErrAbsent
 	case has("adapter-not-powered", "no route to host", "not powered", "network is down"):
 		return ErrPoweredOff
-	case has("profile-unavailable", "protocol not available", "no such file"):
+	case has("profile-unavailable", "connection-not-supported", "protocol not available", "no such file"):
 		return ErrNoService
 	case has("busy", "already", "in progress"):
 		return ErrBusy

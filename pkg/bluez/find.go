@@ -12,8 +12,8 @@ import (
 
 // The bounds of looking for a peer that BlueZ does not know.
 const (
-	pageTime     = 8 * time.Second         // a page lasts 5.12 s, and may have to wait for another
-	noticeTime   = time.Second             // from a link to BlueZ's object
+	pageTime     = 12 * time.Second        // a page lasts 5.12 s, and may have to wait for another
+	noticeTime   = 3 * time.Second         // from a link to BlueZ's object, on a busy host
 	idleTime     = 2500 * time.Millisecond // until the kernel drops a link that nobody uses
 	discoverTime = 11 * time.Second        // an inquiry lasts 10.24 s
 )
