@@ -20,13 +20,16 @@ FUZZTIME ?= 10s
 export FUZZTIME
 
 .DEFAULT_GOAL := build
-.PHONY: demo test build install lint fuzz clean
+.PHONY: demo test test-vm build install lint fuzz clean
 
 demo:
 	@scripts/demo
 
 test:
 	@scripts/test
+
+test-vm:
+	@scripts/test-vm
 
 build:
 	@scripts/build

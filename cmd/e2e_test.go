@@ -25,17 +25,36 @@ const repo = ".."
 // buildTime bounds the building of the programs with the race detector.
 const buildTime = 10 * time.Minute
 
-func TestStoriesWithTheFileCard(t *testing.T) { tell(t, "file") }
+// stories are the stories of one run, and what they find instead of the hardware.
+type stories struct {
+	dir  string        // below the repository
+	card string        // "file" or "pcsc"
+	link string        // "local" or "rfcomm"
+	slow time.Duration // as many times as long as elsewhere a story waits for anything
+	vars map[string]string
+}
+
+// sizes are what stories use, unless the link is a slow one: the bytes of a large
+// file and of one that takes a while to send, and how many files are many.
+func sizes() map[string]string {
+	return map[string]string{"BIG": "6000000", "HUGE": "90000000", "MANY": "300"}
+}
+
+const storyDir = "testdata/script"
+
+func TestStoriesWithTheFileCard(t *testing.T) {
+	stories{dir: storyDir, card: "file", link: "local", slow: 1, vars: sizes()}.tell(t)
+}
 
 func TestStoriesWithPCSC(t *testing.T) {
 	if _, err := os.Stat("/usr/sbin/pcscd"); err != nil && os.Getenv("REPROVISION_REQUIRE_PCSC") == "" {
 		t.Skip("pcscd is not installed")
 	}
-	tell(t, "pcsc")
+	stories{dir: storyDir, card: "pcsc", link: "local", slow: 1, vars: sizes()}.tell(t)
 }
 
-// tell runs every story with one kind of card.
-func tell(t *testing.T, card string) {
+// tell runs every story.
+func (s stories) tell(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts daemons")
 	}
@@ -44,37 +63,53 @@ func tell(t *testing.T, card string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join(repo, "testdata", "script"),
+	params := testscript.Params{
+		Dir: filepath.Join(repo, filepath.FromSlash(s.dir)),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REPROVISION_BIN", bin)
 			env.Setenv("PATH", bin+":"+filepath.Join(top, "testdata", "bin")+":"+os.Getenv("PATH"))
 			env.Setenv("SANDBOX", filepath.Join(top, "scripts", "sandbox"))
-			env.Setenv("CARD", card)
+			env.Setenv("CARD", s.card)
+			env.Setenv("LINK", s.link)
 			env.Setenv("S", filepath.Join(env.WorkDir, "s"))
 			env.Setenv("PHONE", filepath.Join(env.WorkDir, "s", "phone"))
 			env.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0") // else each command takes a second to end
+			for name, value := range s.vars {
+				env.Setenv(name, value)
+			}
 			env.Defer(func() { down(t, env.Getenv("SANDBOX"), env.WorkDir) })
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
 			case "file", "pcsc":
-				return cond == card, nil
+				return cond == s.card, nil
+			case "rfcomm":
+				return cond == s.link, nil
 			case "root":
 				return os.Geteuid() == 0, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": up, "field": field, "eventually": eventually, "picture": picture, "fill": fill, "code": code, "tamper": tamper,
+			"up": up, "field": field, "eventually": s.eventually, "picture": picture, "fill": fill, "code": code, "tamper": tamper,
 		},
-	})
+	}
+	if s.link == "rfcomm" {
+		params.Deadline, _ = t.Deadline()
+		testscript.RunT(inTurn{t}, params)
+	} else {
+		testscript.Run(t, params)
+	}
 }
 
-// programs builds what the stories need, once for all of them.
+// programs returns where the programs are that the stories run: those that the
+// environment names, or new ones, built once for all stories.
 func programs(t *testing.T) string {
 	t.Helper()
+	if built := os.Getenv("REPROVISION_BIN"); built != "" {
+		return built
+	}
 	bin := t.TempDir()
 	ctx, cancel := context.WithTimeout(context.Background(), buildTime)
 	defer cancel()
@@ -122,7 +157,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 		dir, args = ts.MkAbs(args[0]), args[1:]
 	}
 	if !strings.Contains(strings.Join(args, " "), "--reader") {
-		args = append(args, "--card="+ts.Getenv("CARD"))
+		args = append(args, "--card="+ts.Getenv("CARD"), "--link="+ts.Getenv("LINK"))
 	}
 	ts.Check(ts.Exec(ts.Getenv("SANDBOX"), append([]string{"up", dir}, args...)...))
 	raw, err := os.ReadFile(filepath.Join(dir, "env"))
@@ -168,12 +203,13 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // eventually DURATION SCRIPT runs a shell script until it succeeds.
-func eventually(ts *testscript.TestScript, neg bool, args []string) {
+func (s stories) eventually(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: eventually DURATION SCRIPT")
 	}
 	patience, err := time.ParseDuration(args[0])
 	ts.Check(err)
+	patience *= s.slow
 	for deadline := time.Now().Add(patience); ts.Exec("sh", "-c", "{ "+args[1]+"\n} >/dev/null 2>&1") != nil; {
 		if time.Now().After(deadline) {
 			ts.Fatalf("not within %v: %v", patience, ts.Exec("sh", "-c", args[1]))

@@ -16,9 +16,11 @@ enter() {
 # shape sets what follows from the directory and what it remembers.
 shape() {
 	card=$(recall card) via=$(recall via) reader=$(recall reader)
+	link=$(recall link) link=${link:-local}
 	sockets=$(recall sockets)
 	bus=$sockets/bus
 	own_bus=unix:path=$bus
+	[ "$link" != rfcomm ] || own_bus=$system_bus
 	reader_bus=$own_bus reader_socket=$sockets/reader.sock
 	if [ -n "$reader" ]; then
 		local theirs
@@ -54,6 +56,15 @@ write_bus() {
 	EOF
 }
 
+# link_settings ADAPTER PATH prints which link there is, and where.
+link_settings() {
+	if [ "$link" = rfcomm ]; then
+		printf 'kind = "rfcomm"\nadapter = "%s"\n' "$1"
+	else
+		printf 'kind = "local"\npath = %s\n' "$(quoted "$2")"
+	fi
+}
+
 write_device() {
 	local class
 	{
@@ -65,8 +76,7 @@ write_device() {
 			log_level = "debug"
 
 			[link]
-			kind = "local"
-			path = $(quoted "$dialled")
+			$(link_settings "$device_adapter" "$dialled")
 			retry_min = "100ms"
 			retry_max = "1s"
 
@@ -95,8 +105,7 @@ write_reader() {
 		log_level = "debug"
 
 		[link]
-		kind = "local"
-		path = $(quoted "$sockets/reader.sock")
+		$(link_settings "$reader_adapter" "$sockets/reader.sock")
 
 		[pairing]
 		window = "2m"

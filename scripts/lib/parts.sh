@@ -43,12 +43,12 @@ start_daemon() {
 
 # parts prints what this sandbox runs, in the order in which it is started.
 parts() {
-	echo dbus
+	[ "$link" = rfcomm ] || echo dbus
 	if [ -z "$reader" ]; then
 		[ "$card" != pcsc ] || echo virtualcard
 		echo scrd
 	fi
-	[ -n "$via" ] || echo linkgate
+	[ -n "$via" ] || [ "$link" = rfcomm ] || echo linkgate
 	echo reprovisiond
 }
 

@@ -16,7 +16,7 @@ guest_files() {
 	guest_shell "$1" "$2"
 }
 
-# guest_radio gives the guest its controllers. One host alone has two that hear
+# guest_radio gives the guest its controllers. One host alone has three that hear
 # each other, made inside it; of two hosts each has one, at its second serial
 # port, and the radio between them is outside.
 guest_radio() {
@@ -24,10 +24,27 @@ guest_radio() {
 		#!/bin/sh
 		# vm-radio start|wait: the controllers of this guest.
 		role=$(sed -nE 's/.*\bvm\.role=([a-z]+).*/\1/p' /proc/cmdline)
+		checkout=$(sed -nE 's/.*\bvm\.checkout=([^ ]+).*/\1/p' /proc/cmdline)
+		[ "$role" = one ] && count=3 || count=1
+
+		# usable SECONDS waits until all controllers have an address: the kernel has
+		# spoken to them.
+		usable() {
+			until=$(($(date +%s) + $1))
+			until [ "$(hciconfig | grep -c 'Address: [^ ]*[1-9A-F]')" = "$count" ]; do
+				[ "$(date +%s)" -lt "$until" ] || return 1
+				sleep 0.2
+			done
+		}
+
 		case $1.$role in
 		start.one)
 			modprobe -a bluetooth rfcomm hci_vhci algif_skcipher algif_hash cmac ecb || exit 1
-			exec btvirt -l2
+			# On a busy machine the kernel can lose its patience with one of them.
+			while LD_PRELOAD=$checkout/bin/btvirt-pairing.so btvirt -l3 & ! usable 10; do
+				kill $!; wait
+			done
+			wait
 			;;
 		start.*)
 			modprobe -a bluetooth rfcomm hci_uart || exit 1
@@ -35,12 +52,8 @@ guest_radio() {
 			exec btattach -B /dev/ttyS1 -P h4 -N -S 3000000
 			;;
 		wait.*)
-			[ "$role" = one ] && last=hci1 || last=hci0
-			for _ in $(seq 300); do
-				[ -e "/sys/class/bluetooth/$last" ] && exit 0
-				sleep 0.1
-			done
-			echo "vm-radio: $last has not come up within 30 s" >&2
+			usable 150 && exit 0
+			echo "vm-radio: the controllers have not come up within 150 s" >&2
 			exit 1
 			;;
 		esac
@@ -53,7 +66,7 @@ guest_radio() {
 		[Service]
 		ExecStart=/usr/local/sbin/vm-radio start
 		ExecStartPost=/usr/local/sbin/vm-radio wait
-		TimeoutStartSec=60
+		TimeoutStartSec=180
 
 		[Install]
 		WantedBy=multi-user.target

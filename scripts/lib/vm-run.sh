@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154 # root, rootfs, cache and the like are scripts/vm's
+# shellcheck shell=bash disable=SC2154 # root, seat, rootfs, cache and the like are scripts/vm's
 # The guests of one run: their processes, their consoles, how commands get into
 # them. All of it is below $run, and ends with the run. Sourced by scripts/vm.
 
@@ -14,11 +14,18 @@ launch() {
 }
 
 # alive NAME tells whether that process of this run lives. A process that only
-# got the number of ours has not its environment.
+# got the number of ours has not its environment. One that is being replaced by
+# its program has none for a moment, as a dead one that nobody has waited for.
 alive() {
-	local pid
-	pid=$(cat "$run/pid/$1" 2>/dev/null) &&
-		tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | grep -qxF "VM_RUN=$run"
+	local pid environment
+	pid=$(cat "$run/pid/$1" 2>/dev/null) || return 1
+	for _ in {1..50}; do
+		environment=$(tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ") || return 1
+		[ -z "$environment" ] || break
+		! grep -q '^State:.*Z' "/proc/$pid/status" 2>/dev/null || return 1
+		sleep 0.02
+	done
+	grep -qxF "VM_RUN=$run" <<<"$environment"
 }
 
 # finish NAME ends that process at once, as a power cut would.
@@ -77,7 +84,7 @@ boot() {
 # switches ROLE prints what the kernel of that guest is told beside.
 switches() {
 	local unit
-	printf 'vm.role=%s vm.checkout=%s systemd.unit=multi-user.target systemd.show_status=0' "$1" "$root"
+	printf 'vm.role=%s vm.checkout=%s systemd.unit=multi-user.target systemd.show_status=0' "$1" "$seat"
 	printf ' modprobe.blacklist=kvm,kvm_amd,kvm_intel,ccp,floppy,psmouse,pcspkr,i2c_piix4,ata_piix,ata_generic,serio_raw'
 	for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
 		e2scrub_reap.service fstrim.timer getty@tty1.service serial-getty@ttyS0.service \
@@ -165,7 +172,7 @@ inside() {
 	shift
 	[ ! -t 0 ] || [ ! -t 1 ] || tty=-t
 	[ -e "$run/$role.ssh" ] || die "there is no guest \"$role\""
-	exec ssh -F "$run/$role.ssh" "$tty" "$role" "cd ${root@Q} && exec -- ${*@Q}"
+	exec ssh -F "$run/$role.ssh" "$tty" "$role" "cd ${seat@Q} && exec -- ${*@Q}"
 }
 
 # start_radio starts what the controllers of two hosts speak through: BlueZ's
@@ -173,8 +180,10 @@ inside() {
 # that has one port for each guest.
 start_radio() {
 	mkdir "$run/air"
+	cp "$root/bin/btvirt-pairing.so" "$run/air/pairing.so"
 	# shellcheck disable=SC2016 # the inner shell fills them in
-	launch radio unshare -m bash -c 'mount --bind "$1" "$2/tmp" && exec chroot "$2" btvirt -s' - \
+	launch radio unshare -m bash -c 'mount --bind "$1" "$2/tmp" &&
+		exec chroot "$2" env LD_PRELOAD=/tmp/pairing.so btvirt -s' - \
 		"$run/air" "$rootfs"
 	await_part radio test -S "$run/air/bt-server-bredr"
 	launch relay "$root/bin/h4relay" -radio "$run/air/bt-server-bredr" \
