@@ -69,7 +69,9 @@ func (c *Client) visit(path dbus.ObjectPath, before, after device) {
 	m := c.met[path]
 	switch {
 	case after.connected:
-		m = meeting{begun: true}
+		// Before our profile is registered there is nothing that could lead to a
+		// connection: that visit says nothing of the bond.
+		m = meeting{begun: c.registered != "" && c.registered == c.owner}
 	case m.begun && !m.served && after.paired && c.welcome(path):
 		m.stale = true
 	}

@@ -107,12 +107,7 @@ func (c Cache) below(n userdata.Name) []cacheEntry {
 
 // newCache takes the entries over; of two with one name the first counts.
 func newCache(entries []cacheEntry) Cache {
-	slices.SortStableFunc(entries, func(a, b cacheEntry) int {
-		return strings.Compare(string(a.name), string(b.name))
-	})
-	return Cache{entries: slices.CompactFunc(entries, func(a, b cacheEntry) bool {
-		return a.name == b.name
-	})}
+	return Cache{entries: sortByName(entries, func(e *cacheEntry) userdata.Name { return e.name })}
 }
 
 // coveredBy tells whether the set holds the name or a directory above it.

@@ -89,7 +89,7 @@ func (w *walk) keep(d dir, name userdata.Name, st *unix.Stat_t, e Entry) {
 	it := newItem(d, name, manifest.File, st)
 	it.Size, it.Digest, it.Kind, it.Xattrs = st.Size, e.Digest, e.kind(), e.Xattrs
 	w.items = append(w.items, it)
-	w.entries = append(w.entries, cacheEntry{name: name, Entry: e})
+	w.files = append(w.files, cacheEntry{name: name, Entry: e})
 	if e.Cut {
 		w.problem(name, Attributes, errXattrsCut)
 	}

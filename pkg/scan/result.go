@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -101,18 +100,16 @@ func (r Result) Root(name string) (RootState, bool) {
 
 // finish turns what the walk gathered into the result.
 func (w *walk) finish() (Result, error) {
-	slices.SortStableFunc(w.items, func(a, b manifest.Item) int {
-		return strings.Compare(string(a.Name), string(b.Name))
-	})
+	w.gather()
 	// A directory that changes while it is listed may give a name twice.
-	w.items = slices.CompactFunc(w.items, func(a, b manifest.Item) bool { return a.Name == b.Name })
+	w.items = sortByName(w.items, func(it *manifest.Item) userdata.Name { return it.Name })
 	m, err := manifest.New(w.items)
 	if err != nil {
 		return Result{}, fmt.Errorf("cannot list the items: %w", err)
 	}
 	w.res.Manifest = m
 	w.carryOver()
-	w.res.Cache = newCache(w.entries)
+	w.res.Cache = newCache(w.files)
 	return w.res, nil
 }
 
@@ -121,11 +118,11 @@ func (w *walk) finish() (Result, error) {
 func (w *walk) carryOver() {
 	for _, r := range w.res.Roots {
 		if !r.Available() {
-			w.entries = append(w.entries, w.cache.below(userdata.Name(r.Name))...)
+			w.files = append(w.files, w.cache.below(userdata.Name(r.Name))...)
 		}
 	}
 	for _, p := range w.res.Problems {
-		w.entries = append(w.entries, w.cache.below(p.Name)...)
+		w.files = append(w.files, w.cache.below(p.Name)...)
 	}
 }
 

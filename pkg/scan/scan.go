@@ -26,6 +26,10 @@ type Options struct {
 	Deep   bool          // read every byte again, whatever the cache says
 	Rate   int64         // bytes of contents per second at most; 0 is no limit
 	Settle time.Duration // see Entry.Settled; 0 is DefaultSettle
+	// Hands is how many files are looked at side by side, at most 16; 0 is one.
+	// With a Rate it is one in any case. Only one is looked at by the caller's
+	// goroutine, and with the priority of its thread.
+	Hands int
 }
 
 // Scanner walks a user-data space.
@@ -36,7 +40,8 @@ type Scanner struct {
 }
 
 // New returns a scanner of the space. now is the wall clock that the files'
-// ctimes are compared with, time.Now but for tests. examine may be nil.
+// ctimes are compared with, time.Now but for tests. examine may be nil. Both are
+// called from several goroutines at once.
 func New(space userdata.Space, now func() time.Time, examine Examiner) *Scanner {
 	return &Scanner{space: space, now: now, examine: examine}
 }
@@ -140,9 +145,20 @@ func (s *Scanner) newWalk(cache Cache, opts Options) *walk {
 	if opts.Settle <= 0 {
 		opts.Settle = DefaultSettle
 	}
+	w := s.newHand(cache, opts)
+	w.dents = make([]byte, direntSize)
+	if opts.Rate <= 0 {
+		for range min(opts.Hands, maxHands) - 1 {
+			w.hands = append(w.hands, s.newHand(cache, opts))
+		}
+	}
+	return w
+}
+
+// newHand makes a walk that looks at entries only, and lists no directory.
+func (s *Scanner) newHand(cache Cache, opts Options) *walk {
 	return &walk{
-		cache: cache, opts: opts, now: s.now,
-		sum: sha256.New(), buf: make([]byte, readSize), dents: make([]byte, direntSize),
+		cache: cache, opts: opts, now: s.now, sum: sha256.New(), buf: make([]byte, readSize),
 		pace: pacer{rate: opts.Rate}, examine: s.examine, res: Result{Dangling: make(map[userdata.Name]bool)},
 	}
 }

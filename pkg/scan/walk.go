@@ -39,9 +39,11 @@ type walk struct {
 	dents []byte // directory entries
 	pace  pacer
 
-	items   []manifest.Item
-	entries []cacheEntry
-	res     Result
+	items []manifest.Item
+	files []cacheEntry
+	res   Result
+
+	hands []*walk // further ones, for what is looked at side by side
 }
 
 func (w *walk) problem(n userdata.Name, reason Reason, err error) {
@@ -95,18 +97,11 @@ func (w *walk) children(ctx context.Context, d dir) (subdirs []string, listed bo
 			return subdirs, true, nil
 		}
 		_, _, names := unix.ParseDirent(w.dents[:n], -1, nil)
-		for _, name := range names {
-			if userdata.IsTemp(name) {
-				continue // a restore is at work, or was cut short: no user data
-			}
-			isDir, err := w.entry(ctx, d, name)
-			if err != nil {
-				return nil, false, err
-			}
-			if isDir {
-				subdirs = append(subdirs, name)
-			}
+		found, err := w.entries(ctx, d, names)
+		if err != nil {
+			return nil, false, err
 		}
+		subdirs = append(subdirs, found...)
 	}
 }
 

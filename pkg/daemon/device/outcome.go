@@ -113,8 +113,8 @@ func (d *Daemon) tellRestored(r *restoreRun) {
 		return
 	}
 	d.findings.mended(r.verified)
-	d.event("reprovision", map[string]any{
-		"snapshot": r.result.Snapshot, "planned": r.result.Planned, "restored": r.result.Restored,
+	r.tell(milestoneVerified, map[string]any{
+		"snapshot": r.result.Snapshot, "bytes_received": r.result.BytesReceived, "planned": r.result.Planned, "restored": r.result.Restored,
 		"verified": r.result.Verified, "failed": int64(len(r.result.Failed)),
 	})
 	d.log.Info("reprovisioned", "planned", r.result.Planned, "verified", r.result.Verified,

@@ -42,7 +42,8 @@ type restoreRun struct {
 	job     jobRecord
 	kept    *reprovision.Run // the quarantine
 	outcome
-	result busapi.ReprovisionResult
+	receiving bool // contents have come; belongs to the one fetch at a time
+	result    busapi.ReprovisionResult
 }
 
 // restore runs FIG. 6 while nothing else judges or restores.
@@ -322,10 +323,10 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 	}
 	run := r.kept
 	restorer := &reprovision.Restorer{
-		Space: r.space, DataSet: r.dataSet, Run: run, Hook: r.runHooks, Reread: r.reread, Log: r.log,
+		Space: r.space, DataSet: r.dataSet, Run: run, Hook: r.takeUp, Reread: r.reread, Log: r.log,
 		Due: slices.Clone(r.job.Owed), Owe: r.owe,
 		CacheDir: filepath.Join(r.cfg.StateDir, "restore"),
-		Fetch:    fetchFrom(r.session, r.vault.id),
+		Fetch:    r.watchFetch(fetchFrom(r.session, r.vault.id)),
 		Open: func(id vault.BlobID, sealed []byte) ([]byte, error) {
 			return vault.OpenPack(r.vault.key, r.vault.id, id, sealed)
 		},
@@ -347,6 +348,7 @@ func (r *restoreRun) openJob() error {
 	if len(r.job.Items) == 0 {
 		return nil
 	}
+	r.tell(milestoneStarted, map[string]any{"planned": int64(len(r.plan.Actions)), "resumed": r.resumed != nil})
 	return r.state.storeJob(r.job)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/reprovision/reprovision/pkg/bluez"
 	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
@@ -39,6 +40,9 @@ func (d *Daemon) Disconnected(p session.Peer, reason error) {
 	d.event("link", fields)
 	d.log.Info("device out of range", "device", p.ID, "reason", reason)
 	d.bus.Refresh()
+	if _, err := d.keys.Peer(p.ID); errors.Is(err, keyring.ErrNoPeer) {
+		d.bluetooth.forget(context.Background(), bluez.Address(p.Address)) // not before: it ends the link
+	}
 }
 
 // Hello answers with the reader's name and the state of its card.

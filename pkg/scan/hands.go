@@ -1,0 +1,67 @@
+package scan
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// maxHands bounds how many files are looked at side by side.
+const maxHands = 16
+
+// entries looks at entries of a directory and returns the names of those that are
+// directories in turn. It fails only when the context ends. Every hand is a walk of
+// its own, so none waits for another; finish brings together what they found.
+func (w *walk) entries(ctx context.Context, d dir, names []string) ([]string, error) {
+	names = slices.DeleteFunc(names, userdata.IsTemp) // a restore is at work, or was cut short: no user data
+	isDir := make([]bool, len(names))
+	var next atomic.Int64
+	look := func(hand *walk) error {
+		for i := next.Add(1) - 1; i < int64(len(names)); i = next.Add(1) - 1 {
+			var err error
+			if isDir[i], err = hand.entry(ctx, d, names[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var others sync.WaitGroup
+	for _, hand := range w.hands[:min(len(w.hands), max(len(names)-1, 0))] {
+		others.Go(func() { _ = look(hand) }) // which fails when the context ends
+	}
+	err := look(w)
+	others.Wait()
+	if err == nil {
+		err = ctx.Err()
+	}
+	var subdirs []string
+	for i, name := range names {
+		if isDir[i] {
+			subdirs = append(subdirs, name)
+		}
+	}
+	return subdirs, err
+}
+
+// gather takes over what the hands have found.
+func (w *walk) gather() {
+	for _, hand := range w.hands {
+		w.items = append(w.items, hand.items...)
+		w.files = append(w.files, hand.files...)
+		w.res.Problems = append(w.res.Problems, hand.res.Problems...)
+		maps.Copy(w.res.Dangling, hand.res.Dangling)
+		w.res.FilesRead += hand.res.FilesRead
+		w.res.BytesRead += hand.res.BytesRead
+	}
+	if len(w.hands) > 0 { // in an order that does not depend on which was faster
+		slices.SortStableFunc(w.res.Problems, func(a, b Problem) int {
+			return strings.Compare(string(a.Name), string(b.Name))
+		})
+	}
+	w.hands = nil
+}

@@ -1,0 +1,38 @@
+package scan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// sortByName sorts in place, by name, and leaves the first of those that have one
+// name. The elements are large: their places are sorted, and each is moved once.
+func sortByName[T any](all []T, name func(*T) userdata.Name) []T {
+	places := make([]int, len(all))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortFunc(places, func(a, b int) int {
+		if c := strings.Compare(string(name(&all[a])), string(name(&all[b]))); c != 0 {
+			return c
+		}
+		return a - b
+	})
+	arrange(all, places)
+	return slices.CompactFunc(all, func(a, b T) bool { return name(&a) == name(&b) })
+}
+
+// arrange puts the element at places[i] to i, for all of them, one cycle of moves
+// after the other. It uses up places.
+func arrange[T any](all []T, places []int) {
+	for i := range all {
+		first, at := all[i], i
+		for places[at] != i {
+			from := places[at]
+			all[at], places[at], at = all[from], at, from
+		}
+		all[at], places[at] = first, at
+	}
+}
