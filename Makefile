@@ -20,7 +20,7 @@ FUZZTIME ?= 10s
 export FUZZTIME
 
 .DEFAULT_GOAL := build
-.PHONY: demo test test-vm build install lint fuzz clean
+.PHONY: demo test test-vm bench build install lint fuzz clean
 
 demo:
 	@scripts/demo
@@ -30,6 +30,9 @@ test:
 
 test-vm:
 	@scripts/test-vm
+
+bench:
+	@go run ./scripts/bench
 
 build:
 	@scripts/build

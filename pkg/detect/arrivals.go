@@ -16,7 +16,7 @@ type arrivals struct {
 	now   scan.Result
 	same  map[string]userdata.Name   // by contents
 	kin   map[string]userdata.Name   // by root and identity
-	start map[uint32]userdata.Name   // by their first bytes
+	start map[uint32][]userdata.Name // by their first bytes
 	near  map[string][]userdata.Name // by the name up to each of its dots
 	fresh map[userdata.Name]bool     // all new names
 	seen  scan.Cache                 // the reference's
@@ -29,7 +29,7 @@ func newArrivals(ref Reference, now scan.Result) arrivals {
 	a := arrivals{
 		now: now, same: make(map[string]userdata.Name), kin: make(map[string]userdata.Name),
 		near:  make(map[string][]userdata.Name),
-		fresh: make(map[userdata.Name]bool), start: make(map[uint32]userdata.Name), seen: ref.Seen,
+		fresh: make(map[userdata.Name]bool), start: make(map[uint32][]userdata.Name), seen: ref.Seen,
 	}
 	for _, it := range now.Manifest.Items() {
 		was, known := ref.Manifest.Find(it.Name)
@@ -49,7 +49,7 @@ func (a arrivals) add(it manifest.Item) {
 		a.kin[key] = it.Name
 	}
 	if start, long := a.now.Nature(it.Name).Start(); long {
-		a.start[start] = it.Name
+		a.start[start] = append(a.start[start], it.Name)
 	}
 	for i, c := range it.Name {
 		if c == '.' && it.Type == manifest.File {
@@ -105,8 +105,15 @@ func (a arrivals) renamed(want manifest.Item) (userdata.Name, bool) {
 		return "", false
 	}
 	start, long := was.Start()
-	to, there := a.start[start]
-	return to, long && there && to.Root() == want.Name.Root() && a.now.Nature(to).Akin(was.Nature)
+	if !long {
+		return "", false
+	}
+	for _, to := range a.start[start] {
+		if to.Root() == want.Name.Root() && a.now.Nature(to).Akin(was.Nature) {
+			return to, true
+		}
+	}
+	return "", false
 }
 
 // packed finds the file that another was packed into or unpacked to. A log is

@@ -18,7 +18,10 @@ const maxHands = 16
 // directories in turn. It fails only when the context ends. Every hand is a walk of
 // its own, so none waits for another; finish brings together what they found.
 func (w *walk) entries(ctx context.Context, d dir, names []string) ([]string, error) {
-	names = slices.DeleteFunc(names, userdata.IsTemp) // a restore is at work, or was cut short: no user data
+	// Of what a restore has at work, or left behind, nothing is user data. In the order
+	// of the cache what comes next is near at hand.
+	names = slices.DeleteFunc(names, userdata.IsTemp)
+	slices.Sort(names)
 	isDir := make([]bool, len(names))
 	var next atomic.Int64
 	look := func(hand *walk) error {

@@ -67,9 +67,11 @@ func (w *walk) symlink(d dir, name userdata.Name, base string, st *unix.Stat_t) 
 
 // file adds the item of a regular file, from the cache where that is sure.
 func (w *walk) file(ctx context.Context, d dir, name userdata.Name, base string, st *unix.Stat_t) error {
-	if e, ok := w.cache.trusted(name, observe(st)); ok && !w.opts.Deep {
-		w.keep(d, name, st, e)
-		return nil
+	if !w.opts.Deep {
+		if e, ok := w.cache.trusted(name, observe(st)); ok {
+			w.keep(d, name, st, e)
+			return nil
+		}
 	}
 	fd, now, err := openRegular(d.fd, base)
 	if err != nil {

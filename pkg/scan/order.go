@@ -10,6 +10,9 @@ import (
 // sortByName sorts in place, by name, and leaves the first of those that have one
 // name. The elements are large: their places are sorted, and each is moved once.
 func sortByName[T any](all []T, name func(*T) userdata.Name) []T {
+	if increasing(all, name) {
+		return all
+	}
 	places := make([]int, len(all))
 	for i := range places {
 		places[i] = i
@@ -22,6 +25,15 @@ func sortByName[T any](all []T, name func(*T) userdata.Name) []T {
 	})
 	arrange(all, places)
 	return slices.CompactFunc(all, func(a, b T) bool { return name(&a) == name(&b) })
+}
+
+func increasing[T any](all []T, name func(*T) userdata.Name) bool {
+	for i := 1; i < len(all); i++ {
+		if name(&all[i-1]) >= name(&all[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // arrange puts the element at places[i] to i, for all of them, one cycle of moves

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
@@ -67,6 +68,7 @@ func (w *walk) tree(ctx context.Context, d dir) error {
 	if err != nil {
 		return err
 	}
+	slices.Sort(subdirs)
 	for _, name := range subdirs {
 		if err := w.descend(ctx, d, name); err != nil {
 			return err

@@ -8,10 +8,10 @@ import (
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
-// Writing tells whether some process has the file open for writing at this moment.
-// Where nobody can tell, it has not: a lease, by which the kernel tells, needs
+// Writing tells whether some process has the file open for writing at this moment,
+// or has changed it since it was observed. Where nobody can tell, it has not: a lease, by which the kernel tells, needs
 // CAP_LEASE or the file's owner, and a file system that knows leases.
-func (s *Scanner) Writing(n userdata.Name) bool {
+func (s *Scanner) Writing(n userdata.Name, seen Observation) bool {
 	f, err := s.open(n)
 	if err != nil {
 		return false
@@ -23,6 +23,11 @@ func (s *Scanner) Writing(n userdata.Name) bool {
 	}
 	writing := false
 	err = raw.Control(func(fd uintptr) {
+		var st unix.Stat_t
+		if unix.Fstat(int(fd), &st) == nil && observe(&st) != seen {
+			writing = true
+			return
+		}
 		_, err := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK)
 		writing = errors.Is(err, unix.EAGAIN)
 		if err == nil {

@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/detect"
@@ -115,7 +116,7 @@ func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
 		return sight{}, err
 	}
 	seen.report = seen.report.Only(confirmed)
-	seen.report = seen.report.Withhold(d.beingWritten(seen.report), "a program has it open for writing")
+	seen.report = seen.report.Withhold(d.beingWritten(seen), "a program is writing it")
 	if err := d.book.observe(seen.now, seen.report, reading); err != nil {
 		d.log.Error("cannot write down what was found", "error", err)
 	}
@@ -127,10 +128,11 @@ func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
 // may be in the middle of its work, and to put another file in the place of one that
 // is in use would lose what the program writes. When it closes the file there is
 // another look.
-func (d *Daemon) beingWritten(r detect.Report) map[userdata.Name]bool {
+func (d *Daemon) beingWritten(seen sight) map[userdata.Name]bool {
 	open := make(map[userdata.Name]bool)
-	for _, f := range r.Damaged() {
-		if f.Verdict == detect.Corrupted && len(open) < fewNames && d.scanner.Writing(f.Name) {
+	for _, f := range seen.report.Damaged() {
+		at, isFile := seen.now.Observed(f.Name)
+		if f.Verdict == detect.Corrupted && isFile && len(open) < fewNames && d.scanner.Writing(f.Name, at) {
 			open[f.Name] = true
 		}
 	}
@@ -148,7 +150,7 @@ func (d *Daemon) stale(l look) scan.Cache {
 
 // glance scans and judges once.
 func (d *Daemon) glance(ctx context.Context, l look, cache scan.Cache) (sight, error) {
-	now, err := d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep})
+	now, err := d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep, Hands: runtime.GOMAXPROCS(0)})
 	if err != nil {
 		return sight{}, err
 	}

@@ -39,10 +39,20 @@ func bare(t testing.TB, w world) (device, reader int, end func()) {
 	if err := unix.Listen(listener, 1); err != nil {
 		t.Fatal(err)
 	}
-	device = socket()
-	bind(device, link.Address(w.device.State().Address), 0)
-	if err := unix.Connect(device, &unix.SockaddrRFCOMM{Addr: reversed(w.listener.Address()), Channel: bareChannel}); err != nil {
-		t.Fatal(err)
+	// A link that is just being ended by the test before may take the new
+	// connection with it. This kernel hangs for good when a listener is closed
+	// that has a connection waiting, so one failure is not the end.
+	for end := time.Now().Add(patience); ; time.Sleep(time.Second) {
+		device = socket()
+		bind(device, link.Address(w.device.State().Address), 0)
+		err := unix.Connect(device, &unix.SockaddrRFCOMM{Addr: reversed(w.listener.Address()), Channel: bareChannel})
+		if err == nil {
+			break
+		}
+		_ = unix.Close(device)
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
 	reader, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
 	if err != nil {
