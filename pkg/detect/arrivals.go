@@ -14,12 +14,13 @@ import (
 // it does not have under their name: what is missing may be there under another.
 type arrivals struct {
 	now   scan.Result
-	same  map[string]userdata.Name   // by contents
-	kin   map[string]userdata.Name   // by root and identity
-	start map[uint32][]userdata.Name // by their first bytes
-	near  map[string][]userdata.Name // by the name up to each of its dots
-	fresh map[userdata.Name]bool     // all new names
-	seen  scan.Cache                 // the reference's
+	same  map[string]userdata.Name        // by contents
+	kin   map[string]userdata.Name        // by root and identity
+	start map[uint32][]userdata.Name      // by their first bytes
+	near  map[string][]userdata.Name      // by the name up to each of its dots
+	fresh map[userdata.Name]bool          // all new names
+	moved map[userdata.Name]userdata.Name // found before
+	seen  scan.Cache                      // the reference's
 }
 
 // leastMoved is the size from which on equal contents are no coincidence.
@@ -29,7 +30,7 @@ func newArrivals(ref Reference, now scan.Result) arrivals {
 	a := arrivals{
 		now: now, same: make(map[string]userdata.Name), kin: make(map[string]userdata.Name),
 		near:  make(map[string][]userdata.Name),
-		fresh: make(map[userdata.Name]bool), start: make(map[uint32][]userdata.Name), seen: ref.Seen,
+		fresh: make(map[userdata.Name]bool), start: make(map[uint32][]userdata.Name), seen: ref.Seen, moved: ref.Moved,
 	}
 	for _, it := range now.Manifest.Items() {
 		was, known := ref.Manifest.Find(it.Name)
@@ -80,6 +81,11 @@ func kinKey(it manifest.Item) string {
 // of finds where an item that is missing went: its contents under a new name, or
 // a new version of it, or the file that it was packed into or unpacked to.
 func (a arrivals) of(want manifest.Item) (userdata.Name, bool) {
+	if to, known := a.moved[want.Name]; known {
+		if _, there := a.now.Manifest.Find(to); there {
+			return to, true
+		}
+	}
 	if key := contentsKey(want); key != "" {
 		if to, there := a.same[key]; there {
 			return to, true
@@ -101,7 +107,7 @@ func (a arrivals) of(want manifest.Item) (userdata.Name, bool) {
 // deleted.
 func (a arrivals) renamed(want manifest.Item) (userdata.Name, bool) {
 	was, known := a.seen.Get(want.Name)
-	if !known || want.Type != manifest.File || was.Digest != want.Digest {
+	if !known || want.Type != manifest.File || was.Digest != want.Digest || private(want) {
 		return "", false
 	}
 	start, long := was.Start()
@@ -114,6 +120,12 @@ func (a arrivals) renamed(want manifest.Item) (userdata.Name, bool) {
 		}
 	}
 	return "", false
+}
+
+// private tells whether an item is a private key: another one is never a version of
+// it, however much they have in common.
+func private(want manifest.Item) bool {
+	return formatOf(want.Kind).Closed() != 0 && kinKey(want) == ""
 }
 
 // packed finds the file that another was packed into or unpacked to. A log is
@@ -140,10 +152,10 @@ func isPacked(n userdata.Name) bool {
 }
 
 // noise finds a new file beside the place of one that is missing that bears its
-// name, with something added, and that nobody can read.
+// name, with something added, and that nobody can read without a key.
 func (a arrivals) noise(want manifest.Item) (userdata.Name, bool) {
 	for _, n := range a.near[string(want.Name)] {
-		if nature := a.now.Nature(n); nature.Dense && nature.Kind == "" {
+		if nature := a.now.Nature(n); nature.Dense && (nature.Kind == "" || formatOf(nature.Kind) == "openpgp") {
 			return n, true
 		}
 	}

@@ -62,8 +62,8 @@ func damage(want, got manifest.Item, is, was scan.Nature) string {
 		return fmt.Sprintf("filled with NUL, %d bytes", got.Size)
 	case want.Kind == "":
 		return cutShort(want, got, is, was)
-	case is.Kind != "" && is.Broken == "":
-		return "" // whole, if only as something else
+	case is.Kind != "" && (is.Broken == "" || is.Odd):
+		return "" // whole, if only as something else, or without its match
 	case textual(want.Kind):
 		return textDamage(want, got, is, was)
 	case is.Broken != "":

@@ -55,7 +55,7 @@ func examine(ctx context.Context, f validate.File, n *scan.Nature) {
 			n.Kind += ":" + id
 		}
 	case errors.As(err, &bad):
-		n.Kind, n.Broken = string(format), bad.Reason
+		n.Kind, n.Broken, n.Odd = string(format), bad.Reason, bad.Beside
 	case errors.Is(err, validate.ErrInUse):
 		n.Open = true
 	}

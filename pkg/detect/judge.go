@@ -41,6 +41,7 @@ type judgement struct {
 	arrivals arrivals
 	roots    map[string]rootLoss
 	mass     mass
+	moved    map[userdata.Name]userdata.Name
 	findings []Finding
 	counts   map[Verdict]int
 }
@@ -49,7 +50,7 @@ func newJudgement(space userdata.Space, ref Reference, now scan.Result) *judgeme
 	j := &judgement{
 		space: space, ref: ref, now: now,
 		problems: make(map[userdata.Name]scan.Problem, len(now.Problems)),
-		counts:   make(map[Verdict]int),
+		counts:   make(map[Verdict]int), moved: make(map[userdata.Name]userdata.Name),
 	}
 	for _, p := range now.Problems {
 		if p.Reason != scan.Attributes { // such an item was read all the same
@@ -155,7 +156,7 @@ func (j *judgement) judgeMovedDirectories() {
 
 func (j *judgement) report() Report {
 	slices.SortStableFunc(j.findings, func(a, b Finding) int { return cmp.Compare(a.Name, b.Name) })
-	report := Report{Findings: j.findings, Counts: j.counts, Unmounted: make(map[string]bool)}
+	report := Report{Findings: j.findings, Counts: j.counts, Unmounted: make(map[string]bool), Moved: j.moved}
 	for name, loss := range j.roots {
 		if loss.absent {
 			report.Unmounted[name] = true

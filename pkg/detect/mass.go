@@ -34,12 +34,12 @@ func (j *judgement) findMass() mass {
 		if !j.missing(want.Name) {
 			continue
 		}
-		if _, moved := j.arrivals.of(want); moved {
-			continue
-		}
-		gone[want.Name.Root()]++
-		if _, there := j.arrivals.noise(want); there {
+		_, sealed := j.arrivals.noise(want)
+		if sealed {
 			noisy++
+		}
+		if _, moved := j.arrivals.of(want); !moved {
+			gone[want.Name.Root()]++
 		}
 	}
 	return mass{lost: massLosses(had, gone), noise: noisy >= noiseMany}

@@ -11,7 +11,11 @@ import (
 // book or a key is not deleted without a word to us (paragraph 30); other items
 // may be.
 func (j *judgement) judgeMissing(want manifest.Item) (Verdict, string) {
+	if by, there := j.arrivals.noise(want); there && j.mass.noise {
+		return Erased, "gave way, with many others, to something that nobody can read: " + quoted(by)
+	}
 	if to, moved := j.arrivals.of(want); moved {
+		j.moved[want.Name] = to
 		return Changed, "is now " + quoted(to)
 	}
 	if transient(want.Name) {
@@ -19,9 +23,6 @@ func (j *judgement) judgeMissing(want manifest.Item) (Verdict, string) {
 	}
 	if j.keptByGit(want.Name) {
 		return Changed, "deleted by git, whose repository is there"
-	}
-	if by, there := j.arrivals.noise(want); there && j.mass.noise {
-		return Erased, "gave way, with many others, to something that nobody can read: " + quoted(by)
 	}
 	switch {
 	case want.Class.Critical(), j.ref.Erased != nil && j.ref.Erased(want.Name):

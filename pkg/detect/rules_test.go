@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"image"
@@ -154,6 +157,44 @@ func TestRenamedAndChanged(t *testing.T) {
 	p.expect(p.judge(), "keys/notes.txt changed", "keys/renamed changed")
 }
 
+// TestMovedAndThenRewritten edits a file at its new place so that nothing is left of
+// what it was: what was found moved before stays moved, until that place is empty.
+func TestMovedAndThenRewritten(t *testing.T) {
+	p := newKnowingPhone(t)
+	p.must(os.Rename(p.path("keys/notes.txt"), p.path("keys/renamed")))
+	p.ref.Moved = p.judge().Moved
+	if p.ref.Moved["keys/notes.txt"] != "keys/renamed" {
+		t.Fatalf("moved: %v", p.ref.Moved)
+	}
+	p.write("keys/renamed", "nothing of what it was\n")
+	p.expect(p.judge(), "keys/notes.txt changed", "keys/renamed changed")
+	p.must(os.Remove(p.path("keys/renamed")))
+	p.expect(p.judge(), "keys/notes.txt erased")
+}
+
+// TestLostKeyBesideANewOne: all keys of a curve begin alike.
+func TestLostKeyBesideANewOne(t *testing.T) {
+	p := newKnowingPhone(t)
+	p.write("keys/one.pem", ecKey(t))
+	p.save()
+	p.must(os.Remove(p.path("keys/one.pem")))
+	p.write("keys/two.pem", ecKey(t))
+	p.expect(p.judge(), "keys/one.pem erased", "keys/two.pem changed")
+}
+
+func ecKey(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
 // TestNewKeyIsNoVersionOfALostOne has a file whose first bytes every file of its
 // kind has.
 func TestNewKeyIsNoVersionOfALostOne(t *testing.T) {
@@ -274,7 +315,17 @@ func TestMassLoss(t *testing.T) {
 }
 
 func TestManyGaveWayToNoise(t *testing.T) {
-	for _, c := range []struct{ n, damaged int }{{3, 0}, {12, 12}} {
+	// A whole OpenPGP message (RFC 9580): a passphrase's packet, and what it encrypts.
+	sealed := "\xc3\x0d\x04\x07\x03\x08saltsalt\x60" + "\xd2\xff\x00\x00\x13\x88\x01" + noise(t, 4999)
+	var n scan.Nature
+	detect.Examine(t.Context(), scan.Contents{Name: "keys/x.gpg", Size: int64(len(sealed)), Data: strings.NewReader(sealed)}, &n)
+	if n.Kind != "openpgp" || n.Broken != "" {
+		t.Fatalf("no whole message: %+v", n)
+	}
+	for _, c := range []struct {
+		n, damaged int
+		ext, body  string
+	}{{3, 0, ".locked", noise(t, 5000)}, {12, 12, ".locked", noise(t, 5000)}, {12, 12, ".gpg", sealed}} {
 		p := newKnowingPhone(t)
 		for i := range 20 {
 			p.write(fmt.Sprintf("user-data/%02d.txt", i), fmt.Sprintf("text number %d\n", i))
@@ -283,7 +334,7 @@ func TestManyGaveWayToNoise(t *testing.T) {
 		for i := range c.n {
 			name := fmt.Sprintf("user-data/%02d.txt", i)
 			p.must(os.Remove(p.path(name)))
-			p.write(name+".locked", noise(t, 5000))
+			p.write(name+c.ext, c.body)
 		}
 		if d := p.judge().Damaged(); len(d) != c.damaged {
 			t.Errorf("%d files: %d damaged: %+v", c.n, len(d), d)

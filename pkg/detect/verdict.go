@@ -49,6 +49,9 @@ type Reference struct {
 	// back since: then its absence is no deletion, though the rest of its root
 	// may be back by now. May be nil.
 	Erased func(userdata.Name) bool
+	// Moved tells where an item went that was found moved before. It is there as
+	// long as that place holds anything: what was moved may be edited afterwards.
+	Moved map[userdata.Name]userdata.Name
 	// Mounts tells, by the name of a root, where the file system was mounted on
 	// which it lay; Mounted holds the mount points inside the roots.
 	Mounts  map[string]string
@@ -64,6 +67,8 @@ func (r Reference) forgotten(n userdata.Name) bool {
 type Report struct {
 	Findings []Finding
 	Counts   map[Verdict]int
+	// Moved tells where items went that are gone from their place.
+	Moved map[userdata.Name]userdata.Name
 	// Unmounted holds the roots whose file system is not mounted now.
 	Unmounted map[string]bool
 }
@@ -86,7 +91,7 @@ func (r Report) Only(confirmed []Finding) Report {
 	for _, f := range confirmed {
 		sure[f.Name] = true
 	}
-	out := Report{Findings: slices.Clone(r.Findings), Counts: maps.Clone(r.Counts), Unmounted: r.Unmounted}
+	out := Report{Findings: slices.Clone(r.Findings), Counts: maps.Clone(r.Counts), Unmounted: r.Unmounted, Moved: r.Moved}
 	for i, f := range out.Findings {
 		if f.Verdict.Damage() && !sure[f.Name] {
 			out.Counts[f.Verdict]--
@@ -99,7 +104,7 @@ func (r Report) Only(confirmed []Finding) Report {
 
 // Withhold turns damage of the named items into unavailable, for a reason.
 func (r Report) Withhold(names map[userdata.Name]bool, why string) Report {
-	out := Report{Findings: slices.Clone(r.Findings), Counts: maps.Clone(r.Counts), Unmounted: r.Unmounted}
+	out := Report{Findings: slices.Clone(r.Findings), Counts: maps.Clone(r.Counts), Unmounted: r.Unmounted, Moved: r.Moved}
 	for i, f := range out.Findings {
 		if f.Verdict.Damage() && names[f.Name] {
 			out.Counts[f.Verdict]--

@@ -217,7 +217,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 		"nothing":      nil,
 		"cut short":    data[:len(data)-1],
 		"more":         append(bytes.Clone(data), 0),
-		"version":      bytes.Replace(data, []byte{1, 2}, []byte{1, 1}, 1),
+		"version":      bytes.Replace(data, []byte{1, 3}, []byte{1, 1}, 1),
 		"a bad name":   bytes.Replace(data, []byte("keys/a"), []byte("keys//"), 1),
 		"order":        bytes.Replace(data, []byte("keys/a"), []byte("keys/c"), 1),
 		"a name twice": bytes.Replace(data, []byte("keys/a"), []byte("keys/b"), 1),

@@ -16,7 +16,7 @@ import (
 var ErrBadCache = errors.New("not a scan cache")
 
 const (
-	cacheVersion    = 2
+	cacheVersion    = 3
 	maxCacheEntries = 1 << 24
 
 	flagSettled = 1
@@ -27,6 +27,8 @@ const (
 	flagEnded   = 32
 	flagDense   = 64
 	flagOpen    = 128
+	flagOdd     = 256
+	flagsKnown  = 511
 
 	maxKind = 256 // bytes of a kind or of why contents are broken
 )
@@ -44,7 +46,7 @@ type wireEntry struct {
 	Dev, Ino           uint64
 	Size, MTime, CTime int64
 	Mode               uint32
-	Flags              uint8
+	Flags              uint16
 	Digest             []byte
 	Xattrs             []wireXattr
 	Kind, Broken       string
@@ -87,8 +89,8 @@ func toWire(e cacheEntry) wireEntry {
 	return w
 }
 
-func (e *Entry) flags() uint8 {
-	var flags uint8
+func (e *Entry) flags() uint16 {
+	var flags uint16
 	for flag, set := range e.switches() {
 		if *set {
 			flags |= flag
@@ -98,10 +100,10 @@ func (e *Entry) flags() uint8 {
 }
 
 // switches are where the flags of an entry are kept.
-func (e *Entry) switches() map[uint8]*bool {
-	return map[uint8]*bool{
+func (e *Entry) switches() map[uint16]*bool {
+	return map[uint16]*bool{
 		flagSettled: &e.Settled, flagNul: &e.Nul, flagCut: &e.Cut, flagGap: &e.Gap,
-		flagText: &e.Text, flagEnded: &e.Ended, flagDense: &e.Dense, flagOpen: &e.Open,
+		flagText: &e.Text, flagEnded: &e.Ended, flagDense: &e.Dense, flagOpen: &e.Open, flagOdd: &e.Odd,
 	}
 }
 
@@ -154,7 +156,7 @@ func (w *wireEntry) entry() (cacheEntry, error) {
 	if len(w.Digest) != len(manifest.Digest{}) {
 		return cacheEntry{}, fmt.Errorf("digest of %d bytes", len(w.Digest))
 	}
-	if w.Size < 0 || len(w.Kind) > maxKind || len(w.Broken) > maxKind || len(w.Marks) > maxMarks {
+	if w.Size < 0 || w.Flags&^flagsKnown != 0 || len(w.Kind) > maxKind || len(w.Broken) > maxKind || len(w.Marks) > maxMarks {
 		return cacheEntry{}, errors.New("bad size or nature")
 	}
 	e := cacheEntry{name: name, Entry: Entry{

@@ -23,6 +23,7 @@ type Nature struct {
 	Ended bool // the last line has its end
 	Dense bool // looks like noise: encrypted or compressed
 	Open  bool // an Examiner cannot tell now, for a program is at work on it
+	Odd   bool // Broken is only that a file beside it does not fit
 	// Kind is what an Examiner took the contents for; "" when it did not know.
 	// Broken says why they are not what they are meant to be, and is empty when
 	// they are.
@@ -43,7 +44,7 @@ type Contents struct {
 }
 
 // Examiner tells what contents are meant to be, and why they are not: it fills in
-// Kind, Broken and Open. It is called for contents that are new only.
+// Kind, Broken, Odd and Open. It is called for contents that are new only.
 type Examiner func(ctx context.Context, c Contents, n *Nature)
 
 const (
@@ -191,7 +192,7 @@ func noiseFor(n int) float64 {
 // kind is what the manifest keeps of it.
 func (n Nature) kind() string {
 	switch {
-	case n.Kind != "" && n.Broken == "":
+	case n.Kind != "" && (n.Broken == "" || n.Odd):
 		return n.Kind
 	case n.Text:
 		return KindText
@@ -217,8 +218,11 @@ func (n Nature) Begins(of Nature) bool {
 	return true
 }
 
-// startMark is the mark of the first 64 bytes.
-const startMark = 2
+// Marks have these numbers: of the first 64 bytes, and of the first 128.
+const (
+	startMark = 2
+	akinMark  = 3
+)
 
 // Start is the checksum of the first 64 bytes; false where there are fewer.
 func (n Nature) Start() (uint32, bool) {
@@ -228,21 +232,11 @@ func (n Nature) Start() (uint32, bool) {
 	return n.Marks[startMark], true
 }
 
-// SameStart tells whether two contents begin with the same 64 bytes.
-func (n Nature) SameStart(o Nature) bool {
-	a, ok := n.Start()
-	b, also := o.Start()
-	return ok && also && a == b
-}
-
 // Akin tells whether two contents are the same for the first quarter of the longer
-// one at least, and 64 bytes: the one is a version of the other.
+// one at least, and 128 bytes: the one is a version of the other.
 func (n Nature) Akin(o Nature) bool {
-	most := max(len(n.Marks), len(o.Marks)) - 2
-	if !n.SameStart(o) || most >= min(len(n.Marks), len(o.Marks)) {
-		return false
-	}
-	return most <= startMark || n.Marks[most] == o.Marks[most]
+	most := max(len(n.Marks)-2, len(o.Marks)-2, akinMark)
+	return most < min(len(n.Marks), len(o.Marks)) && n.Marks[most] == o.Marks[most]
 }
 
 // fdReader reads a descriptor that others own.

@@ -56,7 +56,9 @@ func besideSSH(f File, format Format, public []byte) error {
 		return nil
 	}
 	if !bytes.Equal(other.blob, public) {
-		return broken(format, "it does not match the public key beside it, %s.pub", f.Name)
+		fault := broken(format, "it does not match the public key beside it, %s.pub", f.Name)
+		fault.Beside = true
+		return fault
 	}
 	return nil
 }

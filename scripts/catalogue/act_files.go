@@ -65,7 +65,7 @@ func renameActs() []act {
 			goes: []string{"$B"}, comes: []string{"new-$B"}},
 		// A key or a list of hosts that is renamed and edited at one go looks like one lost
 		// and another made: docs/detection.md names it among what cannot be told.
-		{name: "mv to a new name, then an edit", program: "mv", classes: []string{books, prefs, data},
+		{name: "mv to a new name, then an edit", program: "mv",
 			do: `mv "$F" "new-$F"; last=$(tail -n 1 "new-$F"); echo "$last" >>"new-$F"`, goes: []string{"$F"}, comes: []string{"new-$F"}},
 		{name: "two directories exchange their names", program: "mv", seed: []string{"a/other", "b/other"},
 			do: `mv a c; mv b a; mv c b`},

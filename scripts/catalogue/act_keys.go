@@ -13,6 +13,8 @@ func sshActs() []act {
 		{name: "ssh-keygen -c changes the comment", program: "ssh-keygen", classes: only, do: `ssh-keygen -q -c -P '' -C other -f "$B"`},
 		{name: "ssh-keygen makes a new key in place of the old", program: "ssh-keygen", classes: only,
 			do: `echo y | ssh-keygen -q -t ed25519 -N '' -f "$B" >/dev/null`},
+		{name: "a new key in place of the old, whose .pub stays", program: "ssh-keygen", classes: only,
+			do: `ssh-keygen -q -t ed25519 -N '' -f "$T/new" && mv "$T/new" "$B"`},
 		{name: "ssh-keygen: rm of the old pair, a new one", program: "ssh-keygen", classes: only,
 			do: `rm "$B" "$B.pub"; ssh-keygen -q -t ed25519 -N '' -f "$B"`},
 		{name: "ssh-keygen -y writes the public key anew", program: "ssh-keygen", classes: only, do: `ssh-keygen -y -f "$B" >"$B.pub"`},

@@ -42,6 +42,7 @@ type book struct {
 	// restore brings back only some of a root, the rest must not pass for
 	// deleted.
 	erased map[userdata.Name]bool
+	moved  map[userdata.Name]userdata.Name // where items went, since the data set
 	mounts mounts
 }
 
@@ -60,13 +61,14 @@ func openBook(st *state, log *slog.Logger) *book {
 		erased: make(map[userdata.Name]bool),
 	}
 	var names, erased []userdata.Name
-	var err [6]error
+	var err [7]error
 	b.dataSet, err[0] = st.dataSet(keyReference)
 	b.seen, err[1] = st.seen()
 	_, err[2] = st.load(keyForgotten, &names)
 	_, err[3] = st.load(keyLost, &b.lost)
 	_, err[4] = st.load(keyErased, &erased)
 	_, err[5] = st.load(keyMounts, &b.mounts)
+	_, err[6] = st.load(keyMoved, &b.moved)
 	if err := errors.Join(err[:]...); err != nil {
 		log.Error("cannot read all of the state, going on without that part", "error", err)
 	}
@@ -84,7 +86,7 @@ func openBook(st *state, log *slog.Logger) *book {
 func (b *book) reference() detect.Reference {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ref := detect.Reference{Seen: b.seen, Forgotten: b.isForgotten, Erased: b.wasErased, Mounts: b.mounts.Roots, Mounted: b.mounts.Inside}
+	ref := detect.Reference{Seen: b.seen, Forgotten: b.isForgotten, Erased: b.wasErased, Moved: b.moved, Mounts: b.mounts.Roots, Mounted: b.mounts.Inside}
 	ref.Manifest = b.manifest()
 	return ref
 }
@@ -158,7 +160,25 @@ func (b *book) observe(now scan.Result, report detect.Report, reading uint64) er
 	}
 	b.last = now.Cache.With(scan.Cache{}, newer)
 	b.seen = now.Cache.With(b.seen, append(bad, b.edited(now)...))
-	return errors.Join(b.noteErased(now, report), b.noteMounts(now, report))
+	return errors.Join(b.noteErased(now, report), b.noteMounts(now, report), b.noteMoved(now, report))
+}
+
+// noteMoved keeps in mind where items went: they may be edited there before they
+// are saved. mu is held.
+func (b *book) noteMoved(now scan.Result, report detect.Report) error {
+	moved, saved := maps.Clone(report.Moved), b.manifest()
+	for n, to := range b.moved { // also those that cannot be seen now
+		_, back := now.Manifest.Find(n)
+		_, known := saved.Find(n)
+		if _, again := moved[n]; !again && known && !back && !b.erased[n] {
+			moved[n] = to
+		}
+	}
+	if maps.Equal(b.moved, moved) {
+		return nil
+	}
+	b.moved = moved
+	return b.state.store(keyMoved, moved)
 }
 
 // noteMounts keeps in mind where the user data lies; mu is held. A mount point
@@ -190,8 +210,8 @@ func (b *book) noteMounts(now scan.Result, report detect.Report) error {
 	return b.state.store(keyMounts, m)
 }
 
-// edited lists the files that differ from the data set and whose saved contents are
-// still known: what those were like is evidence until there is a new data set. mu
+// edited lists the files that differ from the data set, or are gone, and whose saved
+// contents are still known: what those were like is evidence until there is a new data set. mu
 // is held.
 func (b *book) edited(now scan.Result) []userdata.Name {
 	if b.dataSet == nil {
@@ -201,7 +221,7 @@ func (b *book) edited(now scan.Result) []userdata.Name {
 	for _, it := range b.dataSet.Manifest().Items() {
 		is, there := now.Manifest.Find(it.Name)
 		was, known := b.seen.Get(it.Name)
-		if there && known && is.Digest != it.Digest && was.Digest == it.Digest {
+		if known && was.Digest == it.Digest && (!there || is.Digest != it.Digest) {
 			names = append(names, it.Name)
 		}
 	}

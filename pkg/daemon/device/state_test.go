@@ -20,7 +20,7 @@ func TestDamagedStateIsSetAside(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 50 {
-		if err := st.put(map[string][]byte{string(rune('a' + i)): bytes.Repeat([]byte{byte(i)}, 2000)}); err != nil {
+		if err := st.put(map[string][]byte{string(rune('a' + i)): bytes.Repeat([]byte{byte(i)}, 2000+300*i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
