@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/godbus/dbus/v5"
+	"github.com/muka/go-bluetooth/bluez/profile"
 )
 
 // What can be wrong with this host's Bluetooth. State.Err tells which.
@@ -50,18 +51,18 @@ func kind(name, text string) error {
 	case busDaemon + ".Error.UnknownObject", busDaemon + ".Error.UnknownMethod",
 		busDaemon + ".Error.UnknownInterface":
 		return errGone
-	case service + ".Error.NotReady":
+	case profile.ErrNotReady.Name:
 		return ErrPoweredOff
 	case service + ".Error.ConnectionAttemptFailed":
 		return ErrAbsent
-	case service + ".Error.DoesNotExist", service + ".Error.NotAvailable", service + ".Error.NotSupported":
+	case profile.ErrDoesNotExist.Name, profile.ErrNotAvailable.Name, profile.ErrNotSupported.Name:
 		return ErrNoService
 	case service + ".Error.AlreadyExists":
 		return errExists
-	case service + ".Error.NotPermitted", service + ".Error.InvalidArguments", service + ".Error.NotAuthorized",
+	case service + ".Error.NotPermitted", profile.ErrInvalidArguments.Name, profile.ErrNotAuthorized.Name,
 		busDaemon + ".Error.AccessDenied":
 		return errNotTaken
-	case service + ".Error.InProgress", service + ".Error.Busy", service + ".Error.AlreadyConnected":
+	case service + ".Error.InProgress", service + ".Error.Busy", profile.ErrAlreadyConnected.Name:
 		return ErrBusy
 	}
 	return kindOfText(text)

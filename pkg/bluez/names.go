@@ -1,6 +1,10 @@
 package bluez
 
-import "github.com/godbus/dbus/v5"
+import (
+	"github.com/godbus/dbus/v5"
+	"github.com/muka/go-bluetooth/bluez"
+	"github.com/muka/go-bluetooth/bluez/profile/agent"
+)
 
 // ProfileUUID names the project's service: it is in the reader's SDP record, and
 // the device asks for it.
@@ -16,8 +20,8 @@ const (
 
 // The objects and interfaces of BlueZ, see org.bluez.*(5).
 const (
-	service  = "org.bluez"
-	rootPath = dbus.ObjectPath("/org/bluez")
+	service  = bluez.OrgBluezInterface
+	rootPath = dbus.ObjectPath(bluez.OrgBluezPath)
 
 	adapterInterface        = service + ".Adapter1"
 	deviceInterface         = service + ".Device1"
@@ -25,15 +29,13 @@ const (
 	agentManagerInterface   = service + ".AgentManager1"
 	profileInterface        = service + ".Profile1"
 	profileManagerInterface = service + ".ProfileManager1"
-
-	errRejected = service + ".Error.Rejected"
 )
 
 // What D-Bus itself offers.
 const (
 	busDaemon           = "org.freedesktop.DBus"
-	propertiesInterface = busDaemon + ".Properties"
-	managerInterface    = busDaemon + ".ObjectManager"
+	propertiesInterface = bluez.PropertiesInterface
+	managerInterface    = bluez.ObjectManagerInterface
 )
 
 // The objects that we export, on the client's own connection.
@@ -43,4 +45,4 @@ const (
 )
 
 // capability: neither half shows or asks anything for Bluetooth's own pairing.
-const capability = "NoInputNoOutput"
+const capability = agent.CapNoInputNoOutput

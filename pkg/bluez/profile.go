@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/godbus/dbus/v5"
+	"github.com/muka/go-bluetooth/bluez/profile"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +30,7 @@ func (c *Client) unexport() {
 }
 
 func rejected(why error) *dbus.Error {
-	return dbus.NewError(errRejected, []any{why.Error()})
+	return dbus.NewError(profile.ErrRejected.Name, []any{why.Error()})
 }
 
 var (
