@@ -106,16 +106,27 @@ func (k *keeper) dial(ctx context.Context) (*session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, end, err := k.begin(ctx)
+	attempt, end, err := k.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
+	s, err := k.reach(attempt, address, session.DialConfig{Identity: id.Signer(), Pin: reader.PublicKey})
+	if err != nil && errors.Is(attempt.Err(), context.Canceled) && ctx.Err() == nil {
+		err = errAside
+	}
+	return s, err
+}
+
+// errAside is why an attempt ended that a pairing was in need of the link for.
+var errAside = errors.New("a pairing is under way")
+
+func (k *keeper) reach(ctx context.Context, address link.Address, cfg session.DialConfig) (*session.Session, error) {
 	conn, err := k.dialer.Dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	return session.Dial(ctx, conn, session.DialConfig{Identity: id.Signer(), Pin: reader.PublicKey})
+	return session.Dial(ctx, conn, cfg)
 }
 
 // begin bounds an attempt. It waits until no pairing needs the link: BlueZ makes

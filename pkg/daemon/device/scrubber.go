@@ -118,8 +118,7 @@ const (
 )
 
 // idle gives this goroutine a thread of its own, which reads only when nobody else
-// wants the medium. Where the kernel
-// refuses, the bounded rate has to do.
+// wants the medium. Where the kernel refuses, the bounded rate has to do.
 func idle() (restore func()) {
 	runtime.LockOSThread()
 	set := func(priority uintptr) { _, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, priority) }
