@@ -37,7 +37,10 @@ func newArrivals(ref Reference, now scan.Result) arrivals {
 		if !known {
 			a.add(it)
 		}
-		if key := contentsKey(it); key != "" && (!known || !was.SameContents(it)) {
+		if known && was.SameContents(it) {
+			continue
+		}
+		if key := contentsKey(it); key != "" {
 			a.same[key] = it.Name
 		}
 	}

@@ -27,7 +27,7 @@ func (j *judgement) findMass() mass {
 	had, gone := make(map[string]int), make(map[string]int)
 	noisy := 0
 	for _, want := range j.ref.Manifest.Items() {
-		if want.Type != manifest.File || transient(want.Name) || j.keptByGit(want.Name) || j.ref.forgotten(want.Name) {
+		if want.Type != manifest.File || transient(want.Name) || j.ref.forgotten(want.Name) || j.keptByGit(want.Name) {
 			continue
 		}
 		had[want.Name.Root()]++

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
@@ -63,13 +64,19 @@ func (j *judgement) survivors() (had, left map[string]int) {
 		}
 		root := it.Name.Root()
 		had[root]++
-		_, there := j.now.Manifest.Find(it.Name)
-		_, moved := j.arrivals.of(it)
-		if there || moved || obscured(troubled, it.Name) {
+		if j.survives(it, troubled) {
 			left[root]++
 		}
 	}
 	return had, left
+}
+
+func (j *judgement) survives(it manifest.Item, troubled map[userdata.Name]bool) bool {
+	if _, there := j.now.Manifest.Find(it.Name); there {
+		return true
+	}
+	_, moved := j.arrivals.of(it)
+	return moved || obscured(troubled, it.Name)
 }
 
 // obscured tells whether the item, or a directory above it, could not be read.

@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -14,16 +15,18 @@ type Manifest struct {
 	items []Item
 }
 
-// New sorts the items into a manifest and refuses a name that stands twice.
+// New takes the items over, sorts them into a manifest and refuses a name that
+// stands twice.
 func New(items []Item) (Manifest, error) {
-	sorted := slices.Clone(items)
-	slices.SortFunc(sorted, compareItems)
-	for i := 1; i < len(sorted); i++ {
-		if sorted[i-1].Name == sorted[i].Name {
-			return Manifest{}, fmt.Errorf("item %q stands twice", userdata.Printable(string(sorted[i].Name)))
+	if !slices.IsSortedFunc(items, compareItems) {
+		slices.SortFunc(items, compareItems)
+	}
+	for i := 1; i < len(items); i++ {
+		if items[i-1].Name == items[i].Name {
+			return Manifest{}, fmt.Errorf("item %q stands twice", userdata.Printable(string(items[i].Name)))
 		}
 	}
-	return Manifest{items: sorted}, nil
+	return Manifest{items: items}, nil
 }
 
 func compareItems(a, b Item) int { return strings.Compare(string(a.Name), string(b.Name)) }
@@ -36,9 +39,7 @@ func (m Manifest) Len() int { return len(m.items) }
 
 // Find returns the item of that name.
 func (m Manifest) Find(n userdata.Name) (Item, bool) {
-	i, ok := slices.BinarySearchFunc(m.items, n, func(it Item, n userdata.Name) int {
-		return strings.Compare(string(it.Name), string(n))
-	})
+	i, ok := sort.Find(len(m.items), func(i int) int { return strings.Compare(string(n), string(m.items[i].Name)) })
 	if !ok {
 		return Item{}, false
 	}
@@ -87,6 +88,9 @@ func Diff(old, new Manifest) Delta {
 
 // Apply carries out a delta.
 func (m Manifest) Apply(d Delta) (Manifest, error) {
+	if d.Empty() {
+		return m, nil
+	}
 	gone := make(map[userdata.Name]bool, len(d.Removed)+len(d.Put))
 	for _, n := range d.Removed {
 		gone[n] = true
@@ -94,11 +98,25 @@ func (m Manifest) Apply(d Delta) (Manifest, error) {
 	for _, it := range d.Put {
 		gone[it.Name] = true
 	}
-	items := make([]Item, 0, len(m.items)+len(d.Put))
-	for _, it := range m.items {
-		if !gone[it.Name] {
-			items = append(items, it)
+	put, err := New(slices.Clone(d.Put))
+	if err != nil {
+		return Manifest{}, err
+	}
+	return m.Replace(func(n userdata.Name) bool { return gone[n] }, put)
+}
+
+// Replace returns the manifest without the items whose names are gone, and with
+// those of another, which refuses a name that stands in both.
+func (m Manifest) Replace(gone func(userdata.Name) bool, put Manifest) (Manifest, error) {
+	items, next := make([]Item, 0, len(m.items)+len(put.items)), put.items
+	for i := range m.items {
+		name := m.items[i].Name
+		for len(next) > 0 && next[0].Name < name {
+			items, next = append(items, next[0]), next[1:]
+		}
+		if !gone(name) {
+			items = append(items, m.items[i])
 		}
 	}
-	return New(append(items, d.Put...))
+	return New(append(items, next...))
 }

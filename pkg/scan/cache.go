@@ -1,7 +1,7 @@
 package scan
 
 import (
-	"slices"
+	"sort"
 	"strings"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
@@ -58,24 +58,28 @@ func (c Cache) Len() int { return len(c.entries) }
 
 // Get returns what the cache remembers of a file.
 func (c Cache) Get(n userdata.Name) (Entry, bool) {
-	i, ok := c.search(n)
+	e, ok := c.find(n)
 	if !ok {
 		return Entry{}, false
 	}
-	return c.entries[i].Entry, true
+	return e.Entry, true
+}
+
+// find returns an entry in its place, which nobody changes.
+func (c Cache) find(n userdata.Name) (*cacheEntry, bool) {
+	i, ok := c.search(n)
+	if !ok {
+		return nil, false
+	}
+	return &c.entries[i], true
 }
 
 func (c Cache) search(n userdata.Name) (int, bool) {
-	return slices.BinarySearchFunc(c.entries, n, func(e cacheEntry, n userdata.Name) int {
-		return strings.Compare(string(e.name), string(n))
-	})
+	return sort.Find(len(c.entries), func(i int) int { return strings.Compare(string(n), string(c.entries[i].name)) })
 }
 
-// trusted returns the entry of a file that has surely not changed since.
-func (c Cache) trusted(n userdata.Name, seen Observation) (Entry, bool) {
-	e, ok := c.Get(n)
-	return e, ok && e.Settled && e.Observation == seen
-}
+// trusted tells whether a file has surely not changed since.
+func (e *Entry) trusted(seen Observation) bool { return e.Settled && e.Observation == seen }
 
 // Replace returns the cache with everything at or below the names forgotten and
 // the entries of part taken in: the way to bring a whole cache up to date after
@@ -85,13 +89,23 @@ func (c Cache) Replace(names []userdata.Name, part Cache) Cache {
 	for _, n := range names {
 		gone[n] = true
 	}
-	merged := slices.Clone(part.entries)
-	for _, e := range c.entries {
-		if !coveredBy(gone, e.name) {
-			merged = append(merged, e)
+	return c.merge(func(n userdata.Name) bool { return coveredBy(gone, n) }, part)
+}
+
+// merge returns the cache without the entries whose names are gone, and with those
+// of another; of two with one name the other's counts.
+func (c Cache) merge(gone func(userdata.Name) bool, put Cache) Cache {
+	all, next := make([]cacheEntry, 0, len(c.entries)+len(put.entries)), put.entries
+	for i := range c.entries {
+		name := c.entries[i].name
+		for len(next) > 0 && next[0].name < name {
+			all, next = append(all, next[0]), next[1:]
+		}
+		if !gone(name) && (len(next) == 0 || next[0].name != name) {
+			all = append(all, c.entries[i])
 		}
 	}
-	return newCache(merged)
+	return Cache{entries: append(all, next...)}
 }
 
 // below returns the entries at the name and below it.
@@ -131,22 +145,22 @@ func (c Cache) With(other Cache, names []userdata.Name) Cache {
 	for _, n := range names {
 		set[n] = true
 	}
-	var merged []cacheEntry
-	for _, e := range other.entries {
-		if set[e.name] {
-			merged = append(merged, e)
+	var known []cacheEntry
+	for n := range set {
+		if e, ok := other.find(n); ok {
+			known = append(known, *e)
 		}
 	}
-	for _, e := range c.entries {
-		if !set[e.name] {
-			merged = append(merged, e)
-		}
-	}
-	return newCache(merged)
+	return c.merge(func(n userdata.Name) bool { return set[n] }, newCache(known))
 }
 
 // Unsettled tells whether some file had been written to too lately, when it was
 // read, for the entry to be trusted.
 func (c Cache) Unsettled() bool {
-	return slices.ContainsFunc(c.entries, func(e cacheEntry) bool { return !e.Settled })
+	for i := range c.entries {
+		if !c.entries[i].Settled {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,24 +20,22 @@ const (
 	cacheVersion    = 3
 	maxCacheEntries = 1 << 24
 
-	flagSettled = 1
-	flagNul     = 2
-	flagCut     = 4
-	flagGap     = 8
-	flagText    = 16
-	flagEnded   = 32
-	flagDense   = 64
-	flagOpen    = 128
-	flagOdd     = 256
-	flagsKnown  = 511
+	flagsKnown = 1<<9 - 1 // see switches
+
+	entrySize  = 192 // bytes of one entry, about
+	leastEntry = 40  // bytes of one entry at least: it has a digest
 
 	maxKind = 256 // bytes of a kind or of why contents are broken
 )
 
-type wireCache struct {
-	Version uint64      `cbor:"1,keyasint"`
-	Entries []wireEntry `cbor:"2,keyasint"`
-}
+// A cache is a map of two: under 1 the version, under 2 an array of the entries. So
+// each begins with cacheHead, and the length of the array. RFC 8949, section 3.
+const (
+	cacheHead = "\xa2\x01" + string(rune(cacheVersion)) + "\x02"
+
+	cborMajor = 0xE0 // the bits that tell the major type
+	cborArray = 0x80
+)
 
 // wireEntry carries names as byte strings, because a CBOR text must be UTF-8 and
 // a file name need not be.
@@ -61,22 +60,26 @@ type wireXattr struct {
 // Marshal encodes the cache as deterministic CBOR (RFC 8949, section 4.2.1): one
 // cache, one encoding.
 func (c Cache) Marshal() ([]byte, error) {
-	mode, err := cbor.CoreDetEncOptions().EncMode()
+	mode, err := cbor.CoreDetEncOptions().UserBufferEncMode()
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the scan cache: %w", err)
 	}
-	w := wireCache{Version: cacheVersion, Entries: make([]wireEntry, 0, len(c.entries))}
-	for _, e := range c.entries {
-		w.Entries = append(w.Entries, toWire(e))
+	var data bytes.Buffer
+	data.Grow(len(cacheHead) + 9 + entrySize*len(c.entries))
+	data.WriteString(cacheHead)
+	if err = mode.MarshalToBuffer(len(c.entries), &data); err == nil {
+		data.Bytes()[len(cacheHead)] |= cborArray // a length is written as a number of another major type
 	}
-	data, err := mode.Marshal(w)
+	for i := 0; i < len(c.entries) && err == nil; i++ {
+		err = mode.MarshalToBuffer(toWire(&c.entries[i]), &data)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the scan cache: %w", err)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
-func toWire(e cacheEntry) wireEntry {
+func toWire(e *cacheEntry) wireEntry {
 	w := wireEntry{
 		Name: []byte(e.name), Dev: e.Dev, Ino: e.Ino, Size: e.Size,
 		MTime: e.MTime, CTime: e.CTime, Mode: e.Mode, Flags: e.flags(), Digest: e.Digest[:],
@@ -91,20 +94,17 @@ func toWire(e cacheEntry) wireEntry {
 
 func (e *Entry) flags() uint16 {
 	var flags uint16
-	for flag, set := range e.switches() {
+	for i, set := range e.switches() {
 		if *set {
-			flags |= flag
+			flags |= 1 << i
 		}
 	}
 	return flags
 }
 
-// switches are where the flags of an entry are kept.
-func (e *Entry) switches() map[uint16]*bool {
-	return map[uint16]*bool{
-		flagSettled: &e.Settled, flagNul: &e.Nul, flagCut: &e.Cut, flagGap: &e.Gap,
-		flagText: &e.Text, flagEnded: &e.Ended, flagDense: &e.Dense, flagOpen: &e.Open, flagOdd: &e.Odd,
-	}
+// switches are where the flags of an entry are kept, in the order of their bits.
+func (e *Entry) switches() [9]*bool {
+	return [9]*bool{&e.Settled, &e.Nul, &e.Cut, &e.Gap, &e.Text, &e.Ended, &e.Dense, &e.Open, &e.Odd}
 }
 
 // Unmarshal replaces the cache by one that Marshal encoded. On an error the
@@ -118,34 +118,49 @@ func (c *Cache) Unmarshal(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("cannot decode the scan cache: %w", err)
 	}
-	var w wireCache
-	if err := mode.Unmarshal(data, &w); err != nil {
+	n, data, err := begun(mode, data)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadCache, err)
 	}
-	if w.Version != cacheVersion {
-		return fmt.Errorf("%w: version %d", ErrBadCache, w.Version)
+	entries := make([]cacheEntry, 0, n)
+	for i := range n {
+		var w wireEntry // one at a time, for all of them would take as much memory again
+		if data, err = mode.UnmarshalFirst(data, &w); err != nil {
+			return fmt.Errorf("%w: entry %d: %w", ErrBadCache, i, err)
+		}
+		e, err := w.entry()
+		if err != nil {
+			return fmt.Errorf("%w: entry %d: %w", ErrBadCache, i, err)
+		}
+		if i > 0 && entries[i-1].name >= e.name {
+			return fmt.Errorf("%w: entry %d is out of order", ErrBadCache, i)
+		}
+		entries = append(entries, e)
 	}
-	entries, err := fromWire(w.Entries)
-	if err != nil {
-		return err
+	if len(data) > 0 {
+		return fmt.Errorf("%w: %d bytes too many", ErrBadCache, len(data))
 	}
 	c.entries = entries
 	return nil
 }
 
-func fromWire(wire []wireEntry) ([]cacheEntry, error) {
-	entries := make([]cacheEntry, 0, len(wire))
-	for i := range wire {
-		e, err := wire[i].entry()
-		if err != nil {
-			return nil, fmt.Errorf("%w: entry %d: %w", ErrBadCache, i, err)
-		}
-		if i > 0 && entries[i-1].name >= e.name {
-			return nil, fmt.Errorf("%w: entry %d is out of order", ErrBadCache, i)
-		}
-		entries = append(entries, e)
+// begun reads what stands before the entries, and returns how many there are to be.
+func begun(mode cbor.DecMode, data []byte) (entries int, rest []byte, err error) {
+	rest, ok := bytes.CutPrefix(data, []byte(cacheHead))
+	if !ok || len(rest) == 0 || rest[0]&cborMajor != cborArray {
+		return 0, nil, errors.New("another format or version")
 	}
-	return entries, nil
+	var n uint64
+	number := append([]byte{rest[0] &^ cborMajor}, rest[1:min(9, len(rest))]...)
+	left, err := mode.UnmarshalFirst(number, &n)
+	if err != nil {
+		return 0, nil, err
+	}
+	rest = rest[len(number)-len(left):]
+	if n > maxCacheEntries || n > uint64(len(rest)/leastEntry) {
+		return 0, nil, fmt.Errorf("%d entries", n)
+	}
+	return int(n), rest, nil
 }
 
 func (w *wireEntry) entry() (cacheEntry, error) {
@@ -164,8 +179,8 @@ func (w *wireEntry) entry() (cacheEntry, error) {
 		Digest:      manifest.Digest(w.Digest),
 		Nature:      Nature{Kind: w.Kind, Broken: w.Broken, Marks: w.Marks},
 	}}
-	for flag, set := range e.switches() {
-		*set = w.Flags&flag != 0
+	for i, set := range e.switches() {
+		*set = w.Flags&(1<<i) != 0
 	}
 	e.Xattrs, err = xattrsFromWire(w.Xattrs)
 	return e, err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
@@ -51,11 +52,33 @@ func (w *walk) entries(ctx context.Context, d dir, names []string) ([]string, er
 	return subdirs, err
 }
 
+// harvest is what all hands have found, in no order. It grows in one piece, for it
+// is the most of what a scan holds in memory.
+type harvest struct {
+	mu    sync.Mutex
+	items []manifest.Item
+	files []cacheEntry
+}
+
+// expect makes room for so many files and some directories.
+func (h *harvest) expect(files int) {
+	h.items = make([]manifest.Item, 0, files+files/16)
+	h.files = make([]cacheEntry, 0, files+files/64)
+}
+
+// add takes an item in, and what is known of a file; nil for what is none.
+func (h *harvest) add(it manifest.Item, e *Entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.items = append(h.items, it)
+	if e != nil {
+		h.files = append(h.files, cacheEntry{name: it.Name, Entry: *e})
+	}
+}
+
 // gather takes over what the hands have found.
 func (w *walk) gather() {
 	for _, hand := range w.hands {
-		w.items = append(w.items, hand.items...)
-		w.files = append(w.files, hand.files...)
 		w.res.Problems = append(w.res.Problems, hand.res.Problems...)
 		maps.Copy(w.res.Dangling, hand.res.Dangling)
 		w.res.FilesRead += hand.res.FilesRead

@@ -38,7 +38,7 @@ func (w *walk) directory(d dir) {
 	if cut {
 		w.problem(d.name, Attributes, errXattrsCut)
 	}
-	w.items = append(w.items, it)
+	w.out.add(it, nil)
 }
 
 // symlink adds the item of a symlink, which has no extended attributes that an
@@ -61,37 +61,38 @@ func (w *walk) symlink(d dir, name userdata.Name, base string, st *unix.Stat_t) 
 	if err := unix.Fstatat(d.fd, base, &to, unix.AT_NO_AUTOMOUNT); errors.Is(err, unix.ENOENT) {
 		w.res.Dangling[name] = true
 	}
-	w.items = append(w.items, it)
+	w.out.add(it, nil)
 	return nil
 }
 
 // file adds the item of a regular file, from the cache where that is sure.
 func (w *walk) file(ctx context.Context, d dir, name userdata.Name, base string, st *unix.Stat_t) error {
-	if !w.opts.Deep {
-		if e, ok := w.cache.trusted(name, observe(st)); ok {
-			w.keep(d, name, st, e)
-			return nil
-		}
+	known, isKnown := w.cache.find(name)
+	if isKnown {
+		name = known.name // so that it is in memory once
+	}
+	if isKnown && !w.opts.Deep && known.trusted(observe(st)) {
+		w.keep(d, name, st, &known.Entry)
+		return nil
 	}
 	fd, now, err := openRegular(d.fd, base)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	e, err := w.read(ctx, d, name, fd, &now)
+	e, err := w.read(ctx, d, name, fd, &now, known)
 	if err != nil {
 		return err
 	}
-	w.keep(d, name, &now, e)
+	w.keep(d, name, &now, &e)
 	return nil
 }
 
 // keep adds a file's item and remembers the file.
-func (w *walk) keep(d dir, name userdata.Name, st *unix.Stat_t, e Entry) {
+func (w *walk) keep(d dir, name userdata.Name, st *unix.Stat_t, e *Entry) {
 	it := newItem(d, name, manifest.File, st)
 	it.Size, it.Digest, it.Kind, it.Xattrs = st.Size, e.Digest, e.kind(), e.Xattrs
-	w.items = append(w.items, it)
-	w.files = append(w.files, cacheEntry{name: name, Entry: e})
+	w.out.add(it, e)
 	if e.Cut {
 		w.problem(name, Attributes, errXattrsCut)
 	}

@@ -24,7 +24,23 @@ func sortByName[T any](all []T, name func(*T) userdata.Name) []T {
 		return a - b
 	})
 	arrange(all, places)
-	return slices.CompactFunc(all, func(a, b T) bool { return name(&a) == name(&b) })
+	return firsts(all, name)
+}
+
+// firsts leaves the first of those that have one name.
+func firsts[T any](all []T, name func(*T) userdata.Name) []T {
+	n := min(1, len(all))
+	for i := n; i < len(all); i++ {
+		if name(&all[i]) == name(&all[n-1]) {
+			continue
+		}
+		if i != n {
+			all[n] = all[i]
+		}
+		n++
+	}
+	clear(all[n:])
+	return all[:n]
 }
 
 func increasing[T any](all []T, name func(*T) userdata.Name) bool {

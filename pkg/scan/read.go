@@ -14,8 +14,8 @@ import (
 const readSize = 128 << 10
 
 // read hashes an open file and makes sure that it held still meanwhile. st is
-// how the file is right after it was read.
-func (w *walk) read(ctx context.Context, d dir, name userdata.Name, fd int, st *unix.Stat_t) (Entry, error) {
+// how the file is right after it was read; known, what the cache has of it, or nil.
+func (w *walk) read(ctx context.Context, d dir, name userdata.Name, fd int, st *unix.Stat_t, known *cacheEntry) (Entry, error) {
 	start := w.now()
 	if err := unix.Fstat(fd, st); err != nil {
 		return Entry{}, fmt.Errorf("cannot stat: %w", err)
@@ -28,7 +28,7 @@ func (w *walk) read(ctx context.Context, d dir, name userdata.Name, fd int, st *
 	if e.Digest, err = w.digest(ctx, fd, e.Size); err != nil {
 		return Entry{}, err
 	}
-	if known, ok := w.cache.Get(name); ok && known.Digest == e.Digest && !known.Open {
+	if known != nil && known.Digest == e.Digest && !known.Open {
 		e.Nature = known.Nature
 	} else if err := w.nature(ctx, d, name, fd, &e); err != nil {
 		return Entry{}, err

@@ -102,14 +102,14 @@ func (r Result) Root(name string) (RootState, bool) {
 func (w *walk) finish() (Result, error) {
 	w.gather()
 	// A directory that changes while it is listed may give a name twice.
-	w.items = sortByName(w.items, func(it *manifest.Item) userdata.Name { return it.Name })
-	m, err := manifest.New(w.items)
+	items := sortByName(w.out.items, func(it *manifest.Item) userdata.Name { return it.Name })
+	m, err := manifest.New(items)
 	if err != nil {
 		return Result{}, fmt.Errorf("cannot list the items: %w", err)
 	}
 	w.res.Manifest = m
 	w.carryOver()
-	w.res.Cache = newCache(w.files)
+	w.res.Cache = newCache(w.out.files)
 	return w.res, nil
 }
 
@@ -118,11 +118,11 @@ func (w *walk) finish() (Result, error) {
 func (w *walk) carryOver() {
 	for _, r := range w.res.Roots {
 		if !r.Available() {
-			w.files = append(w.files, w.cache.below(userdata.Name(r.Name))...)
+			w.out.files = append(w.out.files, w.cache.below(userdata.Name(r.Name))...)
 		}
 	}
 	for _, p := range w.res.Problems {
-		w.files = append(w.files, w.cache.below(p.Name)...)
+		w.out.files = append(w.out.files, w.cache.below(p.Name)...)
 	}
 }
 

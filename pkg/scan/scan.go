@@ -50,6 +50,7 @@ func New(space userdata.Space, now func() time.Time, examine Examiner) *Scanner 
 // be read is part of the result.
 func (s *Scanner) Scan(ctx context.Context, cache Cache, opts Options) (Result, error) {
 	w := s.newWalk(cache, opts)
+	w.out.expect(cache.Len())
 	for _, r := range s.space.Roots() {
 		if err := w.inRoot(r, func(d dir) error { return w.tree(ctx, d) }); err != nil {
 			return Result{}, err
@@ -145,20 +146,21 @@ func (s *Scanner) newWalk(cache Cache, opts Options) *walk {
 	if opts.Settle <= 0 {
 		opts.Settle = DefaultSettle
 	}
-	w := s.newHand(cache, opts)
+	out := new(harvest)
+	w := s.newHand(cache, opts, out)
 	w.dents = make([]byte, direntSize)
 	if opts.Rate <= 0 {
 		for range min(opts.Hands, maxHands) - 1 {
-			w.hands = append(w.hands, s.newHand(cache, opts))
+			w.hands = append(w.hands, s.newHand(cache, opts, out))
 		}
 	}
 	return w
 }
 
 // newHand makes a walk that looks at entries only, and lists no directory.
-func (s *Scanner) newHand(cache Cache, opts Options) *walk {
+func (s *Scanner) newHand(cache Cache, opts Options, out *harvest) *walk {
 	return &walk{
 		cache: cache, opts: opts, now: s.now, sum: sha256.New(), buf: make([]byte, readSize),
-		pace: pacer{rate: opts.Rate}, examine: s.examine, res: Result{Dangling: make(map[userdata.Name]bool)},
+		pace: pacer{rate: opts.Rate}, examine: s.examine, out: out, res: Result{Dangling: make(map[userdata.Name]bool)},
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/userdata"
 	"golang.org/x/sys/unix"
 )
@@ -40,9 +39,8 @@ type walk struct {
 	dents []byte // directory entries
 	pace  pacer
 
-	items []manifest.Item
-	files []cacheEntry
-	res   Result
+	out *harvest
+	res Result
 
 	hands []*walk // further ones, for what is looked at side by side
 }

@@ -38,13 +38,13 @@ func ParseName(s string) (Name, error) {
 	if s == "" || len(s) > MaxName {
 		return "", fmt.Errorf("%w: %d bytes long", ErrBadName, len(s))
 	}
-	for i, part := range strings.Split(s, "/") {
+	for part := range strings.SplitSeq(s, "/") {
 		if err := checkComponent(part); err != nil {
 			return "", fmt.Errorf("%w: %w: %q", ErrBadName, err, Printable(s))
 		}
-		if i == 0 && !validRootName(part) {
-			return "", fmt.Errorf("%w: bad root: %q", ErrBadName, Printable(s))
-		}
+	}
+	if root := Name(s).Root(); !validRootName(root) {
+		return "", fmt.Errorf("%w: bad root: %q", ErrBadName, Printable(s))
 	}
 	return Name(s), nil
 }

@@ -23,9 +23,10 @@ type book struct {
 	state *state
 
 	mu      sync.Mutex
-	dataSet *vault.DataSet // nil before the first backup
-	seen    scan.Cache     // last intact
-	last    scan.Cache     // of the last scan, so that it need not read all again
+	dataSet *vault.DataSet     // nil before the first backup
+	whole   *manifest.Manifest // what manifest has put together; nil when that is no longer true
+	seen    scan.Cache         // last intact
+	last    scan.Cache         // of the last scan, so that it need not read all again
 	// forgotten are the names whose loss or change the owner means, with the
 	// number of the word that said so.
 	forgotten map[userdata.Name]uint64
@@ -94,6 +95,14 @@ func (b *book) reference() detect.Reference {
 // manifest is what there is to be: the data set's items and the lost ones; mu
 // is held.
 func (b *book) manifest() manifest.Manifest {
+	if b.whole == nil {
+		m := b.makeManifest()
+		b.whole = &m
+	}
+	return *b.whole
+}
+
+func (b *book) makeManifest() manifest.Manifest {
 	var m manifest.Manifest
 	if b.dataSet != nil {
 		m = b.dataSet.Manifest()
@@ -218,7 +227,7 @@ func (b *book) edited(now scan.Result) []userdata.Name {
 		return nil
 	}
 	var names []userdata.Name
-	for _, it := range b.dataSet.Manifest().Items() {
+	for _, it := range b.dataSet.Entries() {
 		is, there := now.Manifest.Find(it.Name)
 		was, known := b.seen.Get(it.Name)
 		if known && was.Digest == it.Digest && (!there || is.Digest != it.Digest) {
@@ -318,7 +327,7 @@ func (b *book) adopt(ds *vault.DataSet, also map[string][]byte, t turn) error {
 	if err := b.state.put(values); err != nil {
 		return err
 	}
-	b.dataSet, b.forgotten, b.lost, b.seen = ds, left, lost, seen
+	b.dataSet, b.forgotten, b.lost, b.seen, b.whole = ds, left, lost, seen, nil
 	return nil
 }
 

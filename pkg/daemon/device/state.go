@@ -200,9 +200,11 @@ func (s *state) dataSet(key string) (*vault.DataSet, error) {
 // seen reads how the reference's files were observed.
 func (s *state) seen() (scan.Cache, error) {
 	var c scan.Cache
-	raw, err := s.get(keySeen)
-	if err == nil && raw != nil {
-		err = c.Unmarshal(raw)
-	}
+	err := s.db.View(func(tx *bolt.Tx) error {
+		if raw := tx.Bucket(stateBucket()).Get([]byte(keySeen)); raw != nil {
+			return c.Unmarshal(raw) // which keeps nothing of raw
+		}
+		return nil
+	})
 	return c, err
 }
