@@ -2,7 +2,6 @@ package scan
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
@@ -149,31 +148,5 @@ func (r Result) With(names []userdata.Name, part Result) (Result, error) {
 	for _, n := range names {
 		set[n] = true
 	}
-	var items []manifest.Item
-	for _, it := range r.Manifest.Items() {
-		if !coveredBy(set, it.Name) {
-			items = append(items, it)
-		}
-	}
-	m, err := manifest.New(append(items, part.Manifest.Items()...))
-	if err != nil {
-		return Result{}, fmt.Errorf("cannot list the items: %w", err)
-	}
-	problem := func(p Problem) bool { return coveredBy(set, p.Name) }
-	mount := func(n userdata.Name) bool { return coveredBy(set, n) }
-	dangling := maps.Clone(r.Dangling)
-	maps.DeleteFunc(dangling, func(n userdata.Name, _ bool) bool { return coveredBy(set, n) })
-	maps.Copy(dangling, part.Dangling)
-	out := Result{
-		Dangling: dangling, Manifest: m, Cache: r.Cache.Replace(names, part.Cache), Roots: slices.Clone(r.Roots),
-		Problems:  append(slices.DeleteFunc(slices.Clone(r.Problems), problem), part.Problems...),
-		Mounts:    append(slices.DeleteFunc(slices.Clone(r.Mounts), mount), part.Mounts...),
-		FilesRead: r.FilesRead + part.FilesRead, BytesRead: r.BytesRead + part.BytesRead,
-	}
-	for i, root := range out.Roots {
-		if now, looked := part.Root(root.Name); looked {
-			out.Roots[i] = now
-		}
-	}
-	return out, nil
+	return r.replace(func(n userdata.Name) bool { return coveredBy(set, n) }, part)
 }

@@ -27,6 +27,7 @@ type book struct {
 	whole   *manifest.Manifest // what manifest has put together; nil when that is no longer true
 	seen    scan.Cache         // last intact
 	last    scan.Cache         // of the last scan, so that it need not read all again
+	looked  *view              // the last scan, if nothing is known better since; else nil
 	// forgotten are the names whose loss or change the owner means, with the
 	// number of the word that said so.
 	forgotten map[userdata.Name]uint64
@@ -128,6 +129,20 @@ func (b *book) cache() scan.Cache {
 	return b.last
 }
 
+// view is what the last look saw, if that still holds but for what hints tell; else nil.
+func (b *book) view() *view {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.looked
+}
+
+// blur has the next look look at everything.
+func (b *book) blur() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looked = nil
+}
+
 // reading is the number of the last reading beside the looks.
 func (b *book) reading() uint64 {
 	b.mu.Lock()
@@ -140,7 +155,7 @@ func (b *book) reading() uint64 {
 func (b *book) reread(names []userdata.Name, found scan.Cache) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last = b.last.With(found, names)
+	b.last, b.looked = b.last.With(found, names), nil
 	b.readings++
 	for _, n := range names {
 		b.dirty[n] = b.readings
@@ -151,9 +166,10 @@ func (b *book) reread(names []userdata.Name, found scan.Cache) {
 // found intact or changed is from now on known as it was seen, what is damaged
 // or cannot be judged stays known as it was. What was read anew since the given
 // reading, when the scan began, is to be read once more.
-func (b *book) observe(now scan.Result, report detect.Report, reading uint64) error {
+func (b *book) observe(s sight, reading uint64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	now, report := s.now, s.report
 	var newer []userdata.Name
 	for n, at := range b.dirty {
 		if at > reading {
@@ -167,7 +183,11 @@ func (b *book) observe(now scan.Result, report detect.Report, reading uint64) er
 			bad = append(bad, f.Name)
 		}
 	}
-	b.last = now.Cache.With(scan.Cache{}, newer)
+	b.last, b.looked = now.Cache.With(scan.Cache{}, newer), nil
+	if len(newer) == 0 {
+		v := s.view // without the report
+		b.looked = &v
+	}
 	b.seen = now.Cache.With(b.seen, append(bad, b.edited(now)...))
 	return errors.Join(b.noteErased(now, report), b.noteMounts(now, report), b.noteMoved(now, report))
 }
@@ -283,7 +303,7 @@ func (b *book) wasErased(n userdata.Name) bool {
 func (b *book) restored(names []userdata.Name, found scan.Cache) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last = b.last.With(found, names)
+	b.last, b.looked = b.last.With(found, names), nil
 	b.seen = b.seen.With(found, names)
 }
 

@@ -16,6 +16,8 @@ type look struct {
 	why      string
 	deep     bool // read every byte of everything
 	critical bool // read every byte of the service books and keys
+	// names are where something has happened; none stands for anywhere.
+	names []userdata.Name
 }
 
 // request asks the watchman to look. When it is busy with several looks already
@@ -37,6 +39,7 @@ func (d *Daemon) watchman(ctx context.Context) error {
 	}
 	d.request(look{why: "start"})
 	var settle <-chan time.Time
+	var told news
 	for {
 		retry, stop := d.findings.nextRetry(d.now())
 		var l look
@@ -44,11 +47,11 @@ func (d *Daemon) watchman(ctx context.Context) error {
 		case <-ctx.Done():
 			stop()
 			return ctx.Err()
-		case _, open := <-hints:
-			if !open {
+		case h, open := <-hints:
+			if !open || !told.gather(h, hints) {
 				hints = nil
 			}
-			l = look{why: "watch"}
+			l = told.look(d.space)
 		case l = <-d.looks:
 		case <-settle:
 			l = look{why: "settled"}
@@ -62,8 +65,9 @@ func (d *Daemon) watchman(ctx context.Context) error {
 
 // attend looks once and acts on what it finds. What was written lately is worth
 // one more look when it has been left alone for a while: only then is it known
-// well enough for a silent change to be told from an edit. The channel fires
-// when that is; it is nil when there is nothing of the kind.
+// well enough for a silent change to be told from an edit. So is everything else
+// after a look at a part. The channel fires when that is; it is nil when there is
+// nothing of the kind.
 func (d *Daemon) attend(ctx context.Context, l look) <-chan time.Time {
 	d.resume(ctx)
 	seen, err := d.lookOnce(ctx, l)
@@ -73,7 +77,7 @@ func (d *Daemon) attend(ctx context.Context, l look) <-chan time.Time {
 	if err != nil && ctx.Err() == nil {
 		d.log.Error("cannot look after the user data", "why", l.why, "error", err)
 	}
-	if l.why == "settled" || !d.book.cache().Unsettled() {
+	if l.why == "settled" || !d.book.view().partial() && !d.book.cache().Unsettled() {
 		return nil
 	}
 	return time.After(scan.DefaultSettle + time.Second)
@@ -90,7 +94,7 @@ func (d *Daemon) lookOnce(ctx context.Context, l look) (sight, error) {
 
 // sight is one look at the user-data space: what is there, and what it is worth.
 type sight struct {
-	now    scan.Result
+	view
 	report detect.Report
 }
 
@@ -113,11 +117,12 @@ func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
 		}
 	}
 	if err != nil {
+		d.book.blur() // what this look was for the next one has to see
 		return sight{}, err
 	}
 	seen.report = seen.report.Only(confirmed)
 	seen.report = seen.report.Withhold(d.beingWritten(seen), "a program is writing it")
-	if err := d.book.observe(seen.now, seen.report, reading); err != nil {
+	if err := d.book.observe(seen, reading); err != nil {
 		d.log.Error("cannot write down what was found", "error", err)
 	}
 	d.publish(seen)
@@ -148,13 +153,19 @@ func (d *Daemon) stale(l look) scan.Cache {
 	return cache
 }
 
-// glance scans and judges once.
+// glance scans, or where it is known what happened looks there only, and judges once.
 func (d *Daemon) glance(ctx context.Context, l look, cache scan.Cache) (sight, error) {
-	now, err := d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep, Hands: runtime.GOMAXPROCS(0)})
+	v, err := d.refresh(ctx, l, cache)
+	if err == nil && v == nil {
+		v = new(view)
+		start := time.Now()
+		v.now, err = d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep, Hands: runtime.GOMAXPROCS(0)})
+		v.took = time.Since(start)
+	}
 	if err != nil {
 		return sight{}, err
 	}
-	return sight{now, detect.Judge(d.space, d.book.reference(), now)}, nil
+	return sight{*v, detect.Judge(d.space, d.book.reference(), v.now)}, nil
 }
 
 // fewNames is up to how many items are looked at one by one.
@@ -178,11 +189,11 @@ func (d *Daemon) again(ctx context.Context, seen sight) (sight, error) {
 	if err != nil {
 		return sight{}, err
 	}
-	now, err := seen.now.With(at, part)
-	if err != nil {
+	v := seen.view
+	if v.now, err = seen.now.With(at, part); err != nil {
 		return sight{}, err
 	}
-	return sight{now, detect.Judge(d.space, d.book.reference(), now)}, nil
+	return sight{v, detect.Judge(d.space, d.book.reference(), v.now)}, nil
 }
 
 // critical lists the service books and keys of the reference.
