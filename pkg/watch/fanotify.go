@@ -33,6 +33,8 @@ type fan struct {
 	buf   []byte
 	views []view
 	known map[fanHandle][]string // paths of directories
+
+	passed int // over: directories outside of the roots
 }
 
 func openFan() (*fan, error) {
@@ -58,7 +60,7 @@ func (f *fan) add(root, path string, mounts []string) error {
 		v.root = root
 		f.views = append(f.views, v)
 	}
-	clear(f.known)
+	f.forget()
 	return nil
 }
 
@@ -72,7 +74,7 @@ func (f *fan) remove(root string) {
 		}
 	}
 	f.views = rest
-	clear(f.known)
+	f.forget()
 }
 
 // mark watches the file system of a directory, if its handles can be opened.
@@ -114,6 +116,7 @@ type fanPath struct {
 // are missing.
 func (f *fan) read() (happened []fanPath, lost bool, err error) {
 	events, err := drain(f.fd, f.buf, parseFanotify)
+	elsewhere := make(map[fanHandle]bool)
 	for _, e := range events {
 		if e.mask&unix.FAN_Q_OVERFLOW != 0 {
 			lost = true
@@ -125,10 +128,19 @@ func (f *fan) read() (happened []fanPath, lost bool, err error) {
 		}
 		dirs, err := f.resolve(e.dir)
 		lost = lost || err != nil
+		if err == nil && f.outside(e.dir, dirs) {
+			elsewhere[e.dir] = true
+			continue
+		}
+		if e.mask&unix.FAN_MOVED_TO != 0 && e.mask&unix.FAN_ONDIR != 0 {
+			f.forget() // it may bring along directories that were passed over
+			clear(elsewhere)
+		}
 		for _, dir := range dirs {
 			happened = append(happened, fanPath{filepath.Join(dir, e.name), moved})
 		}
 	}
+	f.passOver(elsewhere)
 	return happened, lost, err
 }
 
@@ -160,22 +172,31 @@ func (f *fan) resolve(h fanHandle) ([]string, error) {
 	return paths, nil
 }
 
-// resolve opens a handle through the view and returns its path, "" if it has
-// none there.
-func (v view) resolve(h fanHandle) (string, error) {
+// open opens a handle through the view; it returns -1 if there is no way to it.
+func (v view) open(h fanHandle) (int, error) {
 	mount, err := unix.Open(v.path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
-		return "", err
+		return -1, err
 	}
 	if err != nil {
-		return "", nil // the anchor tells what became of the root
+		return -1, nil // the anchor tells what became of the root
 	}
 	defer func() { _ = unix.Close(mount) }()
 	fd, err := unix.OpenByHandleAt(mount, unix.NewFileHandle(h.kind, []byte(h.handle)), unix.O_PATH|unix.O_CLOEXEC)
 	if errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOENT) {
-		return "", nil
+		return -1, nil
 	}
 	if err != nil {
+		return -1, err
+	}
+	return fd, nil
+}
+
+// resolve opens a handle through the view and returns its path, "" if it has
+// none there.
+func (v view) resolve(h fanHandle) (string, error) {
+	fd, err := v.open(h)
+	if err != nil || fd < 0 {
 		return "", err
 	}
 	defer func() { _ = unix.Close(fd) }()

@@ -3,6 +3,7 @@ package watch
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path"
@@ -30,7 +31,8 @@ type tree struct {
 	paths map[string]string // of the roots, by name
 	roots map[string]*node
 	dirs  map[int32]*node
-	full  bool // the kernel grants no more watches; said once
+	full  bool            // the kernel grants no more watches; said once
+	blind map[string]bool // roots with directories that are not watched
 }
 
 func openTree(hints *coalescer, log *slog.Logger) (*tree, error) {
@@ -40,7 +42,7 @@ func openTree(hints *coalescer, log *slog.Logger) (*tree, error) {
 	}
 	return &tree{
 		ino: ino, log: log, hints: hints, paths: make(map[string]string),
-		roots: make(map[string]*node), dirs: make(map[int32]*node),
+		roots: make(map[string]*node), dirs: make(map[int32]*node), blind: make(map[string]bool),
 	}, nil
 }
 
@@ -67,6 +69,7 @@ func (t *tree) remove(root string) {
 		t.drop(n)
 		delete(t.roots, root)
 		delete(t.paths, root)
+		delete(t.blind, root)
 	}
 }
 
@@ -134,6 +137,7 @@ func (t *tree) sprout(root *os.Root, parent *node, base string) {
 	parent.children[base] = n
 	if err := t.grow(root, n); err != nil {
 		t.drop(n)
+		t.blind[name.Root()] = t.blind[name.Root()] || !errors.Is(err, fs.ErrNotExist)
 		t.log.Debug("a directory is not watched", "name", userdata.Printable(string(name)), "err", err)
 	}
 }
@@ -191,7 +195,7 @@ func (t *tree) take(n *node, e inotifyEvent) {
 	if err != nil {
 		return // no item can have it
 	}
-	t.hints.add(name)
+	t.hint(name)
 	if e.mask&unix.IN_ISDIR == 0 || e.name == "" {
 		return
 	}
@@ -200,7 +204,18 @@ func (t *tree) take(n *node, e inotifyEvent) {
 	}
 	if e.mask&(unix.IN_MOVED_TO|unix.IN_CREATE) != 0 {
 		t.follow(n, e.name)
+		t.hint(name) // again: the first may have been heeded before the watch began
 	}
+}
+
+// hint tells of an item, or where directories are not watched that anything may have
+// changed.
+func (t *tree) hint(name userdata.Name) {
+	if t.blind[name.Root()] {
+		t.hints.rescan(name.Root())
+		return
+	}
+	t.hints.add(name)
 }
 
 // follow watches a new directory. Its hint stands for all that has come into it
