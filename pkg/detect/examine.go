@@ -6,20 +6,19 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/validate"
 )
 
-// examineTime bounds the examination of one file.
-const examineTime = 20 * time.Second
-
-// Examine is the scan.Examiner that knows the formats of pkg/validate. What it
+// Examiner returns the scan.Examiner that knows the formats of pkg/validate. What it
 // cannot judge it leaves open.
-func Examine(ctx context.Context, c scan.Contents, n *scan.Nature) {
-	ctx, cancel := context.WithTimeout(ctx, examineTime)
-	defer cancel()
+func Examiner() scan.Examiner {
+	formats := validate.New()
+	return func(ctx context.Context, c scan.Contents, n *scan.Nature) { look(ctx, formats, c, n) }
+}
+
+func look(ctx context.Context, formats validate.Formats, c scan.Contents, n *scan.Nature) {
 	var opened []func()
 	defer func() {
 		for _, done := range opened {
@@ -38,15 +37,15 @@ func Examine(ctx context.Context, c scan.Contents, n *scan.Nature) {
 		opened = append(opened, done)
 		return validate.File{Name: name, Size: size, Data: data}, nil
 	}
-	examine(ctx, f, n)
+	examine(ctx, formats, f, n)
 }
 
-func examine(ctx context.Context, f validate.File, n *scan.Nature) {
-	format, err := validate.Recognise(f)
+func examine(ctx context.Context, formats validate.Formats, f validate.File, n *scan.Nature) {
+	format, err := formats.Recognise(f)
 	if err != nil || format == "" {
 		return
 	}
-	err = validate.Check(ctx, format, f)
+	err = formats.Check(ctx, format, f)
 	var bad *validate.Invalid
 	switch {
 	case err == nil:

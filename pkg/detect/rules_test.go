@@ -27,7 +27,7 @@ import (
 func newKnowingPhone(t *testing.T) *phone {
 	t.Helper()
 	p := newPhone(t)
-	p.scan = scan.New(p.space, func() time.Time { return time.Now().Add(time.Hour) }, detect.Examine)
+	p.scan = scan.New(p.space, func() time.Time { return time.Now().Add(time.Hour) }, detect.Examiner())
 	for _, c := range userdata.Classes() {
 		for name, body := range samples(t) {
 			p.write(string(c)+"/"+name, body)
@@ -318,7 +318,7 @@ func TestManyGaveWayToNoise(t *testing.T) {
 	// A whole OpenPGP message (RFC 9580): a passphrase's packet, and what it encrypts.
 	sealed := "\xc3\x0d\x04\x07\x03\x08saltsalt\x60" + "\xd2\xff\x00\x00\x13\x88\x01" + noise(t, 4999)
 	var n scan.Nature
-	detect.Examine(t.Context(), scan.Contents{Name: "keys/x.gpg", Size: int64(len(sealed)), Data: strings.NewReader(sealed)}, &n)
+	detect.Examiner()(t.Context(), scan.Contents{Name: "keys/x.gpg", Size: int64(len(sealed)), Data: strings.NewReader(sealed)}, &n)
 	if n.Kind != "openpgp" || n.Broken != "" {
 		t.Fatalf("no whole message: %+v", n)
 	}
@@ -385,7 +385,7 @@ func TestPEMKeyBroken(t *testing.T) {
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte(noise(t, 500))})
 	p.write("keys/x.pem", string(block)) // valid PEM of an invalid certificate
 	var n scan.Nature
-	if detect.Examine(context.Background(), contents(p, "keys/x.pem"), &n); n.Kind == "" || n.Broken == "" {
+	if detect.Examiner()(context.Background(), contents(p, "keys/x.pem"), &n); n.Kind == "" || n.Broken == "" {
 		t.Errorf("got %+v", n)
 	}
 }

@@ -55,6 +55,8 @@ func (w *walk) entries(ctx context.Context, d dir, names []string) ([]string, er
 // harvest is what all hands have found, in no order. It grows in one piece, for it
 // is the most of what a scan holds in memory.
 type harvest struct {
+	patience patience
+
 	mu    sync.Mutex
 	items []manifest.Item
 	files []cacheEntry

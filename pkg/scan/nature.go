@@ -44,7 +44,9 @@ type Contents struct {
 }
 
 // Examiner tells what contents are meant to be, and why they are not: it fills in
-// Kind, Broken, Odd and Open. It is called for contents that are new only.
+// Kind, Broken, Odd and Open. It is called for contents that are new only. It has
+// to stop soon after its context ends, which bounds what one file takes and what
+// all those of a scan take together.
 type Examiner func(ctx context.Context, c Contents, n *Nature)
 
 const (
@@ -77,7 +79,7 @@ func (w *walk) nature(ctx context.Context, d dir, name userdata.Name, fd int, e 
 	}
 	e.Nature = r.finish()
 	if w.examine != nil && e.Size > 0 {
-		w.examine(ctx, Contents{
+		w.examined(ctx, Contents{
 			Name: name, Size: e.Size, Data: io.NewSectionReader(fdReader(fd), 0, e.Size),
 			Beside: func(base string) (io.ReaderAt, int64, func(), error) { return beside(d, base) },
 		}, &e.Nature)

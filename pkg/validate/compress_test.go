@@ -38,11 +38,11 @@ func packWith(t testing.TB, program string) []byte {
 
 func judge(name string, b []byte) (Format, error) {
 	f := File{Name: name, Size: int64(len(b)), Data: bytes.NewReader(b)}
-	format, err := Recognise(f)
+	format, err := New().Recognise(f)
 	if err != nil || format == "" {
 		return format, err
 	}
-	return format, Check(context.Background(), format, f)
+	return format, New().Check(context.Background(), format, f)
 }
 
 func TestPackers(t *testing.T) {

@@ -82,7 +82,7 @@ func FuzzJSON(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		ours := Check(context.Background(), "json", inMemory("a.json", b))
+		ours := New().Check(context.Background(), "json", inMemory("a.json", b))
 		if errors.Is(ours, ErrNotJudged) || isBinary(ours) {
 			return
 		}
@@ -125,7 +125,7 @@ func FuzzDataRecognise(f *testing.F) {
 		f.Add(s.name, s.whole)
 	}
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
-		if _, err := Recognise(inMemory(name, b)); err != nil {
+		if _, err := New().Recognise(inMemory(name, b)); err != nil {
 			t.Error(err)
 		}
 	})

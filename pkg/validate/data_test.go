@@ -38,7 +38,7 @@ func checkBytes(t testing.TB, format Format, name string, b []byte) error {
 // checkFile checks, and fails the test on an error that is neither verdict nor doubt.
 func checkFile(t testing.TB, format Format, f File) error {
 	t.Helper()
-	err := Check(context.Background(), format, f)
+	err := New().Check(context.Background(), format, f)
 	var invalid *Invalid
 	if err != nil && !errors.As(err, &invalid) && !errors.Is(err, ErrNotJudged) {
 		t.Fatalf("check of %s as %s: %v", f.Name, format, err)
@@ -62,7 +62,7 @@ func isBinary(err error) bool {
 // wantValid asks that a file is recognised and found whole.
 func wantValid(t *testing.T, format Format, f File) {
 	t.Helper()
-	if got, err := Recognise(f); got != format || err != nil {
+	if got, err := New().Recognise(f); got != format || err != nil {
 		t.Errorf("%s is recognised as %q, %v, not %q", f.Name, got, err, format)
 	}
 	if err := checkFile(t, format, f); err != nil {
@@ -212,7 +212,7 @@ func TestDataRecognise(t *testing.T) {
 		{"a.mov", "\x00\x00\x00\x14ftypqt  ", "mp4"},
 		{"a.webp", "RIFF\x00\x00\x00\x00WAVE", ""},
 	} {
-		if got, err := Recognise(inMemory(c.name, []byte(c.head))); got != c.want || err != nil {
+		if got, err := New().Recognise(inMemory(c.name, []byte(c.head))); got != c.want || err != nil {
 			t.Errorf("%s beginning with %q: %q, %v; want %q", c.name, c.head, got, err, c.want)
 		}
 	}
@@ -238,7 +238,7 @@ func TestDataReadErrors(t *testing.T) {
 	for _, s := range samples(t) {
 		f := inMemory(s.name, s.whole)
 		f.Data = brokenDisk{bytes.NewReader(s.whole), 0}
-		if err := Check(context.Background(), s.format, f); !errors.Is(err, errDisk) || isInvalid(err) {
+		if err := New().Check(context.Background(), s.format, f); !errors.Is(err, errDisk) || isInvalid(err) {
 			t.Errorf("%s on a broken disk: %v", s.format, err)
 		}
 	}
@@ -249,7 +249,7 @@ func TestDataContextEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		f := inMemory(s.name, s.whole)
 		f.Data = endsContext{bytes.NewReader(s.whole), cancel}
-		if err := Check(ctx, s.format, f); isInvalid(err) {
+		if err := New().Check(ctx, s.format, f); isInvalid(err) {
 			t.Errorf("%s after its context ended: %v", s.format, err)
 		}
 	}
@@ -286,11 +286,11 @@ func TestDataReasonsHoldNoContents(t *testing.T) {
 		"a.desktop": "[Desktop Entry]\nhunter2hunter2\n",
 	} {
 		f := inMemory(name, []byte(contents))
-		format, err := Recognise(f)
+		format, err := New().Recognise(f)
 		if err != nil || format == "" {
 			t.Fatalf("%s: %q, %v", name, format, err)
 		}
-		err = Check(context.Background(), format, f)
+		err = New().Check(context.Background(), format, f)
 		if err == nil || strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -71,7 +71,7 @@ func TestHostile(t *testing.T) {
 			runtime.GC()
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			err := Check(ctx, c.format, f)
+			err := New().Check(ctx, c.format, f)
 			runtime.ReadMemStats(&after)
 			t.Logf("%-6s %-21s %8d bytes: %6.2fs, %4d MB allocated in all: %v", c.format, name, f.Size,
 				time.Since(start).Seconds(), (after.TotalAlloc-before.TotalAlloc)>>20, err)

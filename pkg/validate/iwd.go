@@ -9,8 +9,11 @@ import (
 // recogniseIWD goes by the names that iwd gives: the file is called after its
 // network, and its ending is the network's security.
 func recogniseIWD(name string, head []byte) bool {
+	if !hasSuffix(name, ".psk", ".open", ".8021x") {
+		return false
+	}
 	lines := headLines(head)
-	return hasSuffix(name, ".psk", ".open", ".8021x") && len(lines) > 0 && lines[0][0] == '['
+	return len(lines) > 0 && lines[0][0] == '['
 }
 
 func checkIWD(ctx context.Context, f File) error {

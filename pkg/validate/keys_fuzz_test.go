@@ -15,15 +15,15 @@ import (
 // same one twice, and whatever is recognised must bear its check.
 func fuzzKeys(t *testing.T, format Format, name string, b []byte) {
 	f := inMemory(name, b)
-	if _, err := Recognise(f); err != nil {
+	if _, err := New().Recognise(f); err != nil {
 		t.Fatal(err)
 	}
-	err := Check(context.Background(), format, f)
+	err := New().Check(context.Background(), format, f)
 	var invalid *Invalid
 	if err != nil && !errors.As(err, &invalid) && !errors.Is(err, ErrNotJudged) {
 		t.Fatalf("neither verdict nor doubt: %v", err)
 	}
-	again := Check(context.Background(), format, f)
+	again := New().Check(context.Background(), format, f)
 	if (err == nil) != (again == nil) || err != nil && err.Error() != again.Error() {
 		t.Fatalf("first %v, then %v", err, again)
 	}
@@ -77,7 +77,7 @@ func seedsOf(f *testing.F, format Format) [][]byte {
 	}
 	var seeds [][]byte
 	for name, b := range files {
-		if got, _ := Recognise(inMemory(name, b)); got == format || format == "openpgp" || format == "pem" && got == "pem-key" {
+		if got, _ := New().Recognise(inMemory(name, b)); got == format || format == "openpgp" || format == "pem" && got == "pem-key" {
 			seeds = append(seeds, b)
 		}
 	}

@@ -162,13 +162,13 @@ func TestKeyRecognise(t *testing.T) {
 		{"x.open", "{}"}, {"x.p12", "PK\x03\x04"}, {"x.gpg", "gpg"}, {"trustdb.gpg", "\x01gpg\x03\x03\x01\x05"},
 		{"sshd_config", "Port 22\n"}, {"x.der", "hello"}, {"x.ini", "[connection]\nurl=a\n"},
 	} {
-		if got, err := Recognise(inMemory(c.name, []byte(c.text))); err != nil ||
+		if got, err := New().Recognise(inMemory(c.name, []byte(c.text))); err != nil ||
 			slices.ContainsFunc(keyFormats(), func(d definition) bool { return d.format == got }) {
 			t.Errorf("%s is claimed as %q, %v", c.name, got, err)
 		}
 	}
 	system := "[connection]\nid=x\nuuid=5a1f1c70-9d1b-4a5e-8f3a-0c8a1a2b3c4d\ntype=vpn\n"
-	if got, _ := Recognise(inMemory("my vpn", []byte(system))); got != "networkmanager" {
+	if got, _ := New().Recognise(inMemory("my vpn", []byte(system))); got != "networkmanager" {
 		t.Errorf("a keyfile without an ending is %q", got)
 	}
 }
@@ -201,7 +201,7 @@ func TestKeyReadErrors(t *testing.T) {
 	for _, d := range keyFormats() {
 		f := inMemory("x", b)
 		f.Data = brokenDisk{bytes.NewReader(b), 0}
-		if err := Check(context.Background(), d.format, f); !errors.Is(err, errDisk) || isInvalid(err) {
+		if err := New().Check(context.Background(), d.format, f); !errors.Is(err, errDisk) || isInvalid(err) {
 			t.Errorf("%s on a broken disk: %v", d.format, err)
 		}
 	}
@@ -215,7 +215,7 @@ func TestKeyNeighbourReadErrors(t *testing.T) {
 	f.Beside = func(string) (File, error) {
 		return File{Name: "id.pub", Size: 100, Data: brokenDisk{bytes.NewReader(make([]byte, 100)), 0}}, nil
 	}
-	if err := Check(context.Background(), "openssh-key", f); !errors.Is(err, errDisk) {
+	if err := New().Check(context.Background(), "openssh-key", f); !errors.Is(err, errDisk) {
 		t.Errorf("beside a broken file: %v", err)
 	}
 }
@@ -227,7 +227,7 @@ func TestKeyContextEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		f := inMemory("x", b[:64<<10])
 		f.Data = endsContext{bytes.NewReader(b), cancel}
-		if err := Check(ctx, d.format, f); !errors.Is(err, context.Canceled) {
+		if err := New().Check(ctx, d.format, f); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s after its context ended: %v", d.format, err)
 		}
 		cancel()
@@ -238,7 +238,7 @@ func TestKeyContextEnds(t *testing.T) {
 func TestKeySizes(t *testing.T) {
 	for _, d := range keyFormats() {
 		f := File{Name: "x", Size: MaxSize + 1, Data: bytes.NewReader(nil)}
-		if err := Check(context.Background(), d.format, f); !errors.Is(err, ErrNotJudged) {
+		if err := New().Check(context.Background(), d.format, f); !errors.Is(err, ErrNotJudged) {
 			t.Errorf("%s of %d bytes: %v", d.format, f.Size, err)
 		}
 	}

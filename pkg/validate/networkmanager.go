@@ -11,8 +11,11 @@ func recogniseNetworkManager(name string, head []byte) bool {
 	if strings.HasSuffix(name, ".nmconnection") {
 		return true
 	}
+	if !bytes.Contains(head, []byte("[connection]")) || bytes.IndexByte(head, 0) >= 0 {
+		return false
+	}
 	lines := headLines(head)
-	return bytes.IndexByte(head, 0) < 0 && len(lines) > 0 && lines[0][0] == '[' &&
+	return len(lines) > 0 && lines[0][0] == '[' &&
 		headHas(lines, `^\[connection\]$`) && headHas(lines, `^uuid *=`) && headHas(lines, `^type *=`)
 }
 

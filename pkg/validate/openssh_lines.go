@@ -7,8 +7,11 @@ import (
 )
 
 func recogniseOpenSSHPublic(name string, head []byte) bool {
+	if !hasSuffix(name, ".pub") {
+		return false
+	}
 	lines := headLines(head)
-	return hasSuffix(name, ".pub") && len(lines) > 0 && sshKind(strings.Fields(lines[0])[0])
+	return len(lines) > 0 && sshKind(strings.Fields(lines[0])[0])
 }
 
 // checkOpenSSHPublic looks at a .pub: one key in one line, but several pass.

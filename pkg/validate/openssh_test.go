@@ -39,7 +39,7 @@ func testOpenSSHKeys(t *testing.T, files map[string][]byte) {
 // testOpenSSHNeighbour: a public key that is another's is told; one that is none is not.
 func testOpenSSHNeighbour(t *testing.T, files map[string][]byte) {
 	for _, name := range []string{"id_ed25519", "id_rsa", "sealed", "pem_rsa", "pem_ec", "pkcs8_rsa"} {
-		format, _ := Recognise(inMemory(name, files[name]))
+		format, _ := New().Recognise(inMemory(name, files[name]))
 		for pub, want := range map[string]bool{"id_ecdsa384.pub": true, name + ".pub": false, name: false} {
 			f := inDirectory(name, map[string][]byte{name: files[name], name + ".pub": files[pub]})
 			if err := checkFile(t, format, f); isInvalid(err) != want {
@@ -110,7 +110,7 @@ func TestOpenSSHLines(t *testing.T) {
 		{"authorized_keys", public[:150] + "\n", "line 1"},
 		{"authorized_keys", "no key at all\n", "line 1"},
 	} {
-		format, _ := Recognise(inMemory(c.name, []byte(c.text)))
+		format, _ := New().Recognise(inMemory(c.name, []byte(c.text)))
 		if err := checkBytes(t, format, c.name, []byte(c.text)); !isInvalid(err) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %q: %v", c.name, c.text, err)
 		}

@@ -52,13 +52,16 @@ func recognisePEM(name string, head []byte) bool {
 
 // pemFirst gives the label of the first block, and whether it begins the file.
 func pemFirst(head []byte) (label string, first bool) {
+	if !bytes.Contains(head, []byte(pemBegin)) {
+		return "", false
+	}
 	first = true
-	for line := range strings.Lines(string(head)) {
-		line = strings.TrimSpace(line)
-		if label, ok := pemMark(line, pemBegin); ok {
+	for line := range bytes.Lines(head) {
+		line = bytes.TrimSpace(line)
+		if label, ok := pemMark(string(line), pemBegin); ok {
 			return label, first
 		}
-		first = first && line == ""
+		first = first && len(line) == 0
 	}
 	return "", false
 }

@@ -48,7 +48,7 @@ func TestProgramsFiles(t *testing.T) {
 			damages{format, name, b}.report(t, 0, 80, 60)
 			continue
 		}
-		if _, err := Recognise(inMemory(name, b)); err != nil {
+		if _, err := New().Recognise(inMemory(name, b)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -225,12 +225,12 @@ func TestFilesOfThisMachine(t *testing.T) {
 				continue
 			}
 			f := inMemory(filepath.Base(path), readFile(t, path))
-			format, err := Recognise(f)
+			format, err := New().Recognise(f)
 			if err != nil || format == "" {
 				continue
 			}
 			seen++
-			if err := Check(context.Background(), format, f); isInvalid(err) {
+			if err := New().Check(context.Background(), format, f); isInvalid(err) {
 				t.Errorf("%s: %v", path, err)
 			}
 		}

@@ -246,7 +246,7 @@ func TestSamples(t *testing.T) {
 			wantValid(t, s.format, inMemory(s.name, s.whole))
 			a := allowed[s.format]
 			s.report(t, a[0], a[1], a[2])
-			d, _ := find(s.format)
+			d, _ := New().find(s.format)
 			if err := checkBytes(t, s.format, s.name, nil); err == nil && !d.byHand {
 				t.Error("an empty file is valid")
 			}
@@ -258,7 +258,7 @@ func TestSamples(t *testing.T) {
 // from mistakes.
 func TestSamplesBinary(t *testing.T) {
 	for _, s := range samples(t) {
-		if d, _ := find(s.format); !d.byHand {
+		if d, _ := New().find(s.format); !d.byHand {
 			continue
 		}
 		middle := len(s.whole) / 2

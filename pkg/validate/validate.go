@@ -60,11 +60,18 @@ type definition struct {
 	check func(ctx context.Context, f File) error
 }
 
-// table is every format that is known; the first that recognises a file has it.
+// Formats are all formats that are known. It may be used by several goroutines at once.
+type Formats struct {
+	table []definition // the first that recognises a file has it
+}
+
+// New returns the formats.
+func New() Formats { return Formats{table: table()} }
+
 func table() []definition { return append(keyFormats(), dataFormats()...) }
 
-func find(format Format) (definition, bool) {
-	for _, d := range table() {
+func (all Formats) find(format Format) (definition, bool) {
+	for _, d := range all.table {
 		if d.format == format {
 			return d, true
 		}
@@ -75,7 +82,7 @@ func find(format Format) (definition, bool) {
 // ByHand tells whether people write files of the format with an editor, so that
 // one that is not valid may be an edit with a mistake in it.
 func (f Format) ByHand() bool {
-	d, ok := find(f)
+	d, ok := New().find(f)
 	return ok && d.byHand
 }
 
@@ -94,7 +101,7 @@ func (f Format) Closed() uint32 {
 
 // Recognise tells which format a file is meant to be of, by its name and its first
 // bytes; "" when none is known or the file is empty. Its error is that of a read.
-func Recognise(f File) (Format, error) {
+func (all Formats) Recognise(f File) (Format, error) {
 	head := make([]byte, min(headSize, max(0, f.Size)))
 	n, err := f.Data.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -103,7 +110,7 @@ func Recognise(f File) (Format, error) {
 	if n == 0 {
 		return "", nil
 	}
-	for _, d := range table() {
+	for _, d := range all.table {
 		if d.recognise(f.Name, head[:n]) {
 			return d.format, nil
 		}
@@ -114,8 +121,8 @@ func Recognise(f File) (Format, error) {
 // Check tells whether a file is whole: nil, or *Invalid with the reason, or
 // another error when that could not be found out. A format that is not known, from a
 // later version, is ErrNotJudged.
-func Check(ctx context.Context, format Format, f File) error {
-	d, ok := find(format)
+func (all Formats) Check(ctx context.Context, format Format, f File) error {
+	d, ok := all.find(format)
 	if !ok {
 		return fmt.Errorf("%w: %q is not known", ErrNotJudged, format)
 	}

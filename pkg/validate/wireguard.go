@@ -10,8 +10,11 @@ import (
 )
 
 func recogniseWireGuard(name string, head []byte) bool {
+	if !hasSuffix(name, ".conf") {
+		return false
+	}
 	lines := headLines(head)
-	return hasSuffix(name, ".conf") && len(lines) > 0 && headHas(lines[:1], `(?i)^\[(interface|peer)\]`) &&
+	return len(lines) > 0 && headHas(lines[:1], `(?i)^\[(interface|peer)\]`) &&
 		headHas(lines, `(?i)^(privatekey|publickey) *=`)
 }
 

@@ -13,9 +13,11 @@ func recogniseWPASupplicant(name string, head []byte) bool {
 	if strings.HasPrefix(base, "wpa_supplicant") && strings.HasSuffix(base, ".conf") {
 		return true
 	}
+	if !hasSuffix(name, ".conf") || bytes.IndexByte(head, 0) >= 0 {
+		return false
+	}
 	lines := headLines(head)
-	return hasSuffix(name, ".conf") && bytes.IndexByte(head, 0) < 0 &&
-		headHas(lines, `^network=\{`) && headHas(lines, `^(ssid|ctrl_interface) *=`)
+	return headHas(lines, `^network=\{`) && headHas(lines, `^(ssid|ctrl_interface) *=`)
 }
 
 const wpaNameCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"

@@ -104,7 +104,7 @@ func scanTree(ctx context.Context, dir string, cache scan.Cache, opts scan.Optio
 	if err != nil {
 		return scan.Result{}, cost{}, fmt.Errorf("cannot use the tree: %w", err)
 	}
-	scanner := scan.New(space, time.Now, detect.Examine)
+	scanner := scan.New(space, time.Now, detect.Examiner())
 	before, err := usageOf(os.Getpid())
 	if err != nil {
 		return scan.Result{}, cost{}, err

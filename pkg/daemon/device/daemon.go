@@ -59,7 +59,7 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 	}
 	d := &Daemon{
 		cfg: cfg, log: log, now: now, space: space, state: st,
-		scanner: scan.New(space, now, detect.Examine), looks: make(chan look, 8), asks: make(chan []detect.Finding, 1),
+		scanner: scan.New(space, now, detect.Examiner()), looks: make(chan look, 8), asks: make(chan []detect.Finding, 1),
 		backups: make(chan struct{}, 1), pairings: make(chan struct{}, 1), findings: newFindings(),
 		quarantine: reprovision.Quarantine{
 			Dir: filepath.Join(cfg.StateDir, "quarantine"), Max: cfg.Reprovision.QuarantineMax,
