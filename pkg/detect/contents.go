@@ -5,14 +5,13 @@ import (
 
 	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/scan"
-	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
 // judgeContents judges an item that is there, readable and of its old type.
 func (j *judgement) judgeContents(want, got manifest.Item) (Verdict, string) {
 	switch {
 	case want.SameContents(got):
-		return metadataVerdict(want, got)
+		return j.metadataVerdict(want, got)
 	case got.Type != manifest.File:
 		return Changed, "leads elsewhere"
 	case transient(want.Name):
@@ -102,42 +101,11 @@ func sameFormat(want manifest.Item, is scan.Nature) bool {
 	return want.Kind != "" && formatOf(want.Kind) == formatOf(is.Kind)
 }
 
-// silent tells whether lstat still says what it said when the item was intact:
-// then nobody wrote the bytes that differ. It is no evidence where the file had
-// not been left alone for a while before: a second store to a page that is still
-// dirty, or in the same tick of a coarse clock, moves no time.
-func (j *judgement) silent(n userdata.Name) bool {
-	was, known := j.ref.Seen.Get(n)
-	is, there := j.now.Observed(n)
-	saved, _ := j.ref.Manifest.Find(n)
-	return known && there && was.Settled && was.Digest == saved.Digest && was.Observation == is
-}
-
-// judgeSilent: a file system that keeps no change time of its own leaves it open
-// whether a program wrote and then set the modification time back.
-func (j *judgement) judgeSilent(n userdata.Name) (Verdict, string) {
-	if root, known := j.now.Root(n.Root()); known && timeless(root.FSType) {
-		return Unavailable, "contents differ, though size and time are as they were; this file system cannot tell whether somebody wrote them"
-	}
-	return Corrupted, "contents differ, though size, times and inode are as they were"
-}
-
-// timeless lists the file systems, by statfs's f_type, whose ctime is the
-// modification time, or is another machine's: FAT, exFAT, NTFS (both drivers),
-// FUSE, 9P, NFS, SMB.
-func timeless(fsType int64) bool {
-	switch fsType {
-	case 0x4D44, 0x2011BAB0, 0x5346544E, 0x7366746E, 0x65735546, 0x01021997, 0x6969, 0xFF534D42, 0xFE534D42:
-		return true
-	}
-	return false
-}
-
-func metadataVerdict(want, got manifest.Item) (Verdict, string) {
+func (j *judgement) metadataVerdict(want, got manifest.Item) (Verdict, string) {
 	switch {
 	case want.SameMetadata(got):
 		return Intact, ""
-	case opened(want, got):
+	case opened(want, got) && !modeless(j.fsType(want.Name)):
 		return Corrupted, fmt.Sprintf("a secret that others may read now: mode %04o became %04o", want.Mode, got.Mode)
 	case want.Mode != got.Mode && want.Type != manifest.Symlink:
 		return Changed, fmt.Sprintf("mode %04o became %04o", want.Mode, got.Mode)

@@ -37,6 +37,18 @@ func existing(path string) string {
 	}
 }
 
+// mountedIn tells whether something is mounted at the directory. Its device alone
+// does not say: a subvolume of btrfs has one of its own, and what is mounted may be
+// of the same.
+func (d dir) mountedIn(parent dir) bool {
+	var st unix.Statx_t
+	err := unix.Statx(d.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, 0, &st)
+	if err != nil || st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return d.dev != parent.dev
+	}
+	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
 var errNoStatx = errors.New("the kernel does not tell mount points")
 
 func isMountRoot(path string) (bool, error) {

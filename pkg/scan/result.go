@@ -66,8 +66,8 @@ type Result struct {
 	Roots    []RootState // those that the scan had to look at, in the order of the space
 	// Dangling holds the symlinks that lead nowhere.
 	Dangling map[userdata.Name]bool
-	// Mounts lists the directories that lie on another device than the directory
-	// that holds them. The scan goes into them.
+	// Mounts lists the directories at which something is mounted. The scan goes
+	// into them.
 	Mounts []userdata.Name
 	// Absent lists, after ScanNames, the names asked for that no item has,
 	// though their root is available and no Problem covers them.

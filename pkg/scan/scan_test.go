@@ -213,6 +213,20 @@ func TestMountBelowARootIsRecordedAndScanned(t *testing.T) {
 	}
 }
 
+// A directory of the same file system may be mounted, too.
+func TestBindMountBelowARootIsRecorded(t *testing.T) {
+	s, dir := newScanner(t, later)
+	sub, from := filepath.Join(dir, "sub"), t.TempDir()
+	must(t, os.Mkdir(sub, 0o700))
+	if err := unix.Mount(from, sub, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("cannot mount: %v", err)
+	}
+	defer unix.Unmount(sub, 0)
+	if res := mustScan(t, s, scan.Cache{}, scan.Options{}); len(res.Mounts) != 1 || res.Mounts[0] != "keys/sub" {
+		t.Errorf("%v", res.Mounts)
+	}
+}
+
 // TestDeepTree goes as deep as a name can reach, and one level further.
 func TestDeepTree(t *testing.T) {
 	s, dir := newScanner(t, later)

@@ -164,7 +164,7 @@ func (w *walk) descend(ctx context.Context, parent dir, base string) error {
 		return nil
 	}
 	defer d.close()
-	if d.dev != parent.dev {
+	if d.mountedIn(parent) {
 		w.res.Mounts = append(w.res.Mounts, d.name)
 	}
 	return w.tree(ctx, d)

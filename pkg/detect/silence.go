@@ -1,0 +1,69 @@
+package detect
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/reprovision/reprovision/pkg/scan"
+	"github.com/reprovision/reprovision/pkg/userdata"
+)
+
+// silent tells whether lstat still says what it said when the item was intact:
+// then nobody wrote the bytes that differ. It is no evidence where the file had
+// not been left alone for a while before: a second store to a page that is still
+// dirty, or in the same tick of a coarse clock, moves no time.
+func (j *judgement) silent(n userdata.Name) bool {
+	was, known := j.ref.Seen.Get(n)
+	is, there := j.now.Observed(n)
+	saved, _ := j.ref.Manifest.Find(n)
+	return known && there && was.Settled && was.Digest == saved.Digest && unwritten(was.Observation, is, j.fsType(n))
+}
+
+// unwritten tells whether two observations show no write between them. The number
+// of the device says nothing: the kernel gives another one when the file system is
+// mounted again. In an overlay it does, for it tells the layers apart. A file system
+// without a change time gives its files other inodes, too.
+func unwritten(was, is scan.Observation, fsType int64) bool {
+	if timeless(fsType) {
+		return was.Size == is.Size && was.MTime == is.MTime
+	}
+	if fsType != unix.OVERLAYFS_SUPER_MAGIC {
+		was.Dev = is.Dev
+	}
+	return was == is
+}
+
+// judgeSilent: a file system that keeps no change time of its own leaves it open
+// whether a program wrote and then set the modification time back.
+func (j *judgement) judgeSilent(n userdata.Name) (Verdict, string) {
+	if timeless(j.fsType(n)) {
+		return Unavailable, "contents differ, though size and time are as they were; this file system cannot tell whether somebody wrote them"
+	}
+	return Corrupted, "contents differ, though size, times and inode are as they were"
+}
+
+// fsType is the statfs f_type of the root that an item lies in; 0 when unknown.
+func (j *judgement) fsType(n userdata.Name) int64 {
+	root, _ := j.now.Root(n.Root())
+	return root.FSType
+}
+
+const (
+	fat   = 0x4D44
+	exFAT = 0x2011BAB0
+)
+
+// timeless lists the file systems, by statfs's f_type, whose ctime is the
+// modification time, or is another machine's: FAT, exFAT, NTFS (both drivers),
+// FUSE, 9P, NFS, SMB; or comes with the image: squashfs, EROFS, ISO 9660, cramfs, romfs.
+func timeless(fsType int64) bool {
+	switch fsType {
+	case fat, exFAT, 0x5346544E, 0x7366746E, 0x65735546, 0x01021997, 0x6969, 0xFF534D42, 0xFE534D42,
+		unix.SQUASHFS_MAGIC, unix.EROFS_SUPER_MAGIC_V1, unix.ISOFS_SUPER_MAGIC, unix.CRAMFS_MAGIC, 0x7275:
+		return true
+	}
+	return false
+}
+
+// modeless lists the file systems whose files have the mode that the mount gives
+// to all: it says nothing of one file, and cannot be mended there.
+func modeless(fsType int64) bool { return fsType == fat || fsType == exFAT }
