@@ -19,6 +19,7 @@ type act struct {
 	traceless bool                   // leaves everything as it was
 	mass      bool                   // touches a good part of a root: done alone, in a space of its own
 	many      int                    // how many files "many/" has
+	fat       bool                   // done on a FAT file system, with others of that kind
 }
 
 // The scripts run in bash with -eu, in the act's directory, with
@@ -93,7 +94,7 @@ func legitimateActs() []act {
 	for _, some := range [][]act{
 		vimActs(), editorActs(), streamActs(), copyActs(), renameActs(), metadataActs(), deletionActs(), archiveActs(), syncActs(),
 		logActs(), packageActs(), gitActs(), networkActs(), sshActs(), certificateActs(), gpgActs(), databaseActs(),
-		formatActs(), mediaActs(), slowActs(), desktopActs(), massActs(),
+		formatActs(), mediaActs(), slowActs(), desktopActs(), massActs(), fatActs(),
 	} {
 		all = append(all, some...)
 	}

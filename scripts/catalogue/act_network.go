@@ -45,12 +45,14 @@ func networkActs() []act {
 			goes: []string{"$F"}, comes: []string{"elsewhere.nmconnection"}},
 		{name: "scrctl forget, then nmcli connection delete", program: "nmcli", root: true, classes: only, needs: nm,
 			do: `scrctl --quiet forget "$PWD/$F"; ` + networkManager(`nmcli connection delete home >/dev/null`), goes: []string{"$F"}},
-		{name: "wg-quick save", program: "wg-quick", root: true, classes: only, needs: []string{"wg", "wireguard-go", "unshare", "ip"},
+		{name: "wg-quick save", program: "wg-quick", root: true, classes: only, needs: []string{"wg", "unshare", "ip"},
 			seed: []string{"wgact.conf"},
-			do: `[ -c /dev/net/tun ] || skip "no /dev/net/tun"
-				isolated '
+			do: `isolated '
 				mkdir -p /run/wireguard
-				wireguard-go -f wgact >/dev/null 2>&1 & trap "kill $! 2>/dev/null; wait" EXIT
+				if ! ip link add wgact type wireguard 2>/dev/null; then
+					command -v wireguard-go >/dev/null && [ -c /dev/net/tun ] || { echo "no WireGuard here" >&2; exit 77; }
+					wireguard-go -f wgact >/dev/null 2>&1 & trap "kill $! 2>/dev/null; wait" EXIT
+				fi
 				for ((i = 0; i < 100; i++)); do ! wg show wgact >/dev/null 2>&1 || break; sleep 0.1; done
 				wg setconf wgact <(wg-quick strip "$PWD/wgact.conf")
 				ip address add 10.9.0.2/24 dev wgact

@@ -25,11 +25,13 @@ type campaign struct {
 	rig   *rig
 	deeds []*deed
 	alone bool     // each act's deeds are a batch of their own
+	fat   bool     // on a FAT file system
+	unfit error    // why none of its acts can be done here
 	wrong []string // that is no deed's
 }
 
 // acts runs the catalogue of legitimate acts: the ordinary ones in one sandbox,
-// and beside it, in another, those that touch many files.
+// and beside it, in others, those that touch many files and those on FAT.
 func acts(ctx context.Context, s settings) (outcome, error) {
 	temp, err := os.MkdirTemp("", "acts-")
 	if err != nil {
@@ -38,17 +40,22 @@ func acts(ctx context.Context, s settings) (outcome, error) {
 	defer os.RemoveAll(temp)
 	s.logf = timed(s.logf)
 	all, skipped := possible(s)
-	both := []*campaign{{s: s}, {s: s, alone: true}}
-	errs := make([]error, len(both))
+	campaigns := []*campaign{{s: s}, {s: s, alone: true}, {s: s, fat: true}}
+	errs := make([]error, len(campaigns))
 	var running sync.WaitGroup
-	for i, c := range both {
+	for i, c := range campaigns {
 		running.Go(func() { errs[i] = c.run(ctx, filepath.Join(temp, fmt.Sprint(i)), all) })
 	}
 	running.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return outcome{}, err
 	}
-	return tell(ctx, s, skipped, both), nil
+	for _, c := range campaigns {
+		if c.unfit != nil {
+			skipped = append(skipped, c.unfit.Error())
+		}
+	}
+	return tell(ctx, s, skipped, campaigns), nil
 }
 
 // timed puts the time since now before each line.
@@ -63,14 +70,18 @@ func timed(logf func(string, ...any)) func(string, ...any) {
 func (c *campaign) run(ctx context.Context, dir string, all []act) (err error) {
 	var mine []act
 	for _, a := range all {
-		if a.mass == c.alone {
+		if a.mass == c.alone && a.fat == c.fat {
 			mine = append(mine, a)
 		}
 	}
 	if len(mine) == 0 {
 		return nil
 	}
-	if c.rig, err = up(ctx, c.s, dir, shape{}); err != nil {
+	if c.rig, err = up(ctx, c.s, dir, c.shape()); errors.Is(err, errSkip) && c.fat {
+		c.unfit = fmt.Errorf("%d acts on FAT: %w", len(mine), err)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.rig.down()) }()
@@ -86,6 +97,13 @@ func (c *campaign) run(ctx context.Context, dir string, all []act) (err error) {
 		}
 	}
 	return nil
+}
+
+func (c *campaign) shape() shape {
+	if c.fat {
+		return fatShape()
+	}
+	return shape{}
 }
 
 // shippedSettle gives the daemon the time between two looks that it has where
@@ -220,15 +238,15 @@ func (c *campaign) attribute(batch []*deed, events []event) {
 // save makes a backup, as a device does all the time: one that holds something
 // back has taken it for damage.
 func (c *campaign) save(ctx context.Context) error {
-	var saved struct{ Held, Skipped []finding }
+	var saved backup
 	if err := c.rig.scrctl(ctx, &saved, []int{8}, "backup"); err != nil {
 		return err
 	}
 	for _, f := range saved.Held {
-		c.wrong = append(c.wrong, fmt.Sprintf("the backup keeps the old state of %s: %s, %s", f.Path, f.Verdict, f.Reason))
+		c.wrong = append(c.wrong, "the backup keeps the old state of "+f)
 	}
 	for _, f := range saved.Skipped {
-		c.wrong = append(c.wrong, fmt.Sprintf("the backup leaves out %s: %s", f.Path, f.Reason))
+		c.wrong = append(c.wrong, "the backup leaves out "+f)
 	}
 	return nil
 }

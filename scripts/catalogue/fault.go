@@ -17,15 +17,24 @@ type scene struct {
 	name    string
 	shape   shape
 	small   bool // few files
+	own     bool // has kinds of its own, which name it, and none of the others
 	moments []moment
 }
 
 func scenes() []scene {
 	return []scene{
-		{"medium", shape{fs: "ext4", opt: []string{"-b", "4096"}}, false, []moment{anytime, settled, readOnly, outOfRange, down, stateLost, stateBad, stateFlipped, stateOld, noEnd}},
-		{"roots", shape{}, true, []moment{massive}},
-		{"mounts", shape{fs: "ext4", opt: []string{"-b", "4096", "-I", "128"}}, true, []moment{coarse, innerAway, unmounted, skeleton}},
-		{"checksums", shape{fs: "btrfs"}, true, []moment{checksums}},
+		{name: "medium", shape: shape{fs: "ext4", opt: []string{"-q", "-b", "4096"}},
+			moments: []moment{anytime, settled, remounted, readOnly, outOfRange, down, stateLost, stateBad, stateFlipped, stateOld, noEnd}},
+		{name: "roots", small: true, moments: []moment{massive}},
+		{name: "mounts", shape: shape{fs: "ext4", opt: []string{"-q", "-b", "4096", "-I", "128"}}, small: true,
+			moments: []moment{coarse, innerAway, unmounted, skeleton}},
+		{name: "checksums", shape: shape{fs: "btrfs", opt: []string{"-q"}}, small: true, moments: []moment{checksums}},
+		{name: onSubvolumes, shape: shape{fs: "btrfs", opt: []string{"-q"}, subvolumes: true}, small: true, own: true,
+			moments: []moment{anytime, settled, goesReadOnly, innerGone, massive}},
+		{name: onFAT, shape: fatShape(), small: true, own: true,
+			moments: []moment{anytime, settled, remounted, goesReadOnly, unmounted, massive}},
+		{name: onDevice, shape: shape{fs: "ext4", opt: []string{"-q", "-b", "4096"}, mapped: true, mount: []string{"errors=remount-ro"}}, small: true, own: true,
+			moments: []moment{spotted, flickering, lossy, failed, unlistable, dead}},
 	}
 }
 
@@ -37,15 +46,13 @@ func scenes() []scene {
 // Nor is, outside service books and keys, a file or a small directory that is gone or
 // has given way to something of another type.
 func kinds() []kind {
-	return slices.Concat(silentKinds(), sizeKinds(), formatKinds(), lossKinds(), massKinds(), circumstanceKinds())
+	return slices.Concat(silentKinds(), sizeKinds(), formatKinds(), lossKinds(), massKinds(), circumstanceKinds(),
+		subvolumeKinds(), fatKinds(), deviceKinds())
 }
 
-// elsewhere are kinds that need what this program does not have.
-func elsewhere() []string {
-	return []string{
-		"read errors through dm-error, dm-flakey and dm-dust: need a kernel with the device mapper (a virtual machine); a medium without its end stands for them",
-		"FAT's times of two seconds: need a kernel with vfat (a virtual machine); ext4 with times of one second stands for them",
-	}
+// tried tells whether the kind is tried in the scene.
+func (k kind) tried(sc scene) bool {
+	return (k.scene == sc.name || k.scene == "" && !sc.own) && slices.Contains(sc.moments, k.when)
 }
 
 // faults runs the catalogue of faults.
@@ -79,7 +86,7 @@ func (sc scene) play(ctx context.Context, s settings, dir string) ([]*trial, err
 	st := &stage{settings: s, name: sc.name}
 	var mine []kind
 	for _, k := range kinds() {
-		if s.wants(k.name) && slices.Contains(sc.moments, k.when) {
+		if s.wants(k.name) && k.tried(sc) {
 			mine = append(mine, k)
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -37,6 +38,23 @@ func (b *batch) try(ctx context.Context) error {
 		return err
 	}
 	return b.clear(ctx)
+}
+
+// keep makes a backup, which must hold the last good state of what is left as it is.
+func (b *batch) keep(ctx context.Context) error {
+	if !slices.ContainsFunc(b.trials, func(t *trial) bool { return t.kind.left && t.open() }) {
+		return nil
+	}
+	var saved backup
+	if err := b.rig.scrctl(ctx, &saved, []int{8, 9}, "backup"); err != nil {
+		return err
+	}
+	for _, t := range b.trials {
+		if t.kind.left {
+			t.whole = saved.left(t.v.path)
+		}
+	}
+	return nil
 }
 
 // begin listens from now on.
@@ -123,7 +141,7 @@ func (b *batch) ask(ctx context.Context) error {
 		case !t.open() || t.whole || t.found && !t.vague:
 		case err != nil:
 			t.verdict, t.reason = "nothing", err.Error()
-		case f.Verdict == "erased" || f.Verdict == "corrupted":
+		case f.Verdict == "erased" || f.Verdict == "corrupted" || slices.Contains(t.kind.want, f.Verdict):
 			t.judge(f.Verdict, f.Reason, 0)
 		default: // a summary was not about this one
 			t.found, t.vague, t.after, t.verdict, t.reason = false, false, 0, f.Verdict, f.Reason
@@ -135,9 +153,12 @@ func (b *batch) ask(ctx context.Context) error {
 // clear puts back what the daemon did not, and waits until it knows that all is
 // well: only then is it told of the same again.
 func (b *batch) clear(ctx context.Context) error {
+	if err := b.keep(ctx); err != nil {
+		return err
+	}
 	healed := false
 	for _, t := range b.trials {
-		if t.open() && t.whole && len(t.v.left) == 0 {
+		if t.open() && t.whole && len(t.v.left) == 0 && !t.kind.left {
 			continue
 		}
 		healed = true

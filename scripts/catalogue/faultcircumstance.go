@@ -30,6 +30,15 @@ const (
 	innerAway           // a directory in each root is not mounted
 	skeleton            // the mount point holds empty directories where the roots are to be
 	checksums           // the file system has them
+	remounted           // the medium was mounted again since, under another number
+	goesReadOnly        // the file system, right afterwards
+	innerGone           // a subvolume in each root
+	spotted             // some blocks of the medium are bad
+	flickering          // ... now and then
+	lossy               // ... and keep nothing
+	unlistable          // blocks of directories are bad
+	failed              // the file system goes read-only upon an error of its own
+	dead                // nothing can be read from the medium
 )
 
 // circumstanceKinds happen while something else is not as usual.
@@ -48,6 +57,7 @@ func circumstanceKinds() []kind {
 	away := kind{on: everywhere(), want: []string{"unavailable"}, root: true}
 	return []kind{
 		at(readOnly, bit, "silent: one bit, while mounted read-only"),
+		at(remounted, bit, "silent: one bit, mounted under another number since"),
 		at(outOfRange, gone, "reader out of range: file deleted"),
 		at(outOfRange, cut, "reader out of range: cut to zero"),
 		at(down, gone, "daemon down: file deleted"),

@@ -14,11 +14,13 @@ import (
 // kind is one way in which files come to harm: a row of the table.
 type kind struct {
 	name   string
+	scene  string   // where it is tried alone; "": in the ordinary ones
 	format string   // of the file that it is done to
 	on     []string // the classes in which it can be told from what people do
 	want   []string // the verdicts that are right
 	root   bool     // only root can do it
 	deep   bool     // found by reading every byte only: nobody is told of it
+	left   bool     // not mended, for nobody can tell who did it; the last good state is kept
 	when   moment   // the circumstances in which it happens
 	inject func(ctx context.Context, v *victim) error
 }

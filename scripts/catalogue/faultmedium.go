@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 	"unsafe"
@@ -73,10 +73,22 @@ func (i *medium) overwrite(path string, off int64, data []byte) error {
 		return err
 	}
 	at, err := locate(path, uint64(off))
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		at, err = i.find(path, off) // FAT does not say
+	}
 	if err != nil {
 		return err
 	}
 	return errors.Join(i.poke(at, data), flush(path))
+}
+
+// find finds a block of a file by what it holds.
+func (i *medium) find(path string, off int64) (int64, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return i.search(data[off:min(off+block, int64(len(data)))])
 }
 
 // poke writes to the medium.
@@ -142,13 +154,16 @@ func (i *medium) search(what []byte) (int64, error) {
 		return 0, err
 	}
 	defer f.Close()
-	buf := make([]byte, block)
-	for at := int64(0); ; at += block { // what is sought begins a block
-		if _, err := io.ReadFull(f, buf); err != nil {
+	for at, r := int64(0), bufio.NewReaderSize(f, 1<<20); ; at += sector { // what is sought begins a sector
+		is, err := r.Peek(len(what))
+		if err != nil {
 			return 0, fmt.Errorf("cannot find the contents on the medium: %w", err)
 		}
-		if bytes.HasPrefix(buf, what) {
+		if bytes.Equal(is, what) {
 			return at, nil
+		}
+		if _, err := r.Discard(sector); err != nil {
+			return 0, err
 		}
 	}
 }

@@ -33,15 +33,23 @@ func flipUnderSum(_ context.Context, v *victim) error {
 func (st *stage) whileUnmounted(ctx context.Context, b *batch, dirs ...string) error {
 	image := st.rig.image
 	away := func() error {
-		err := errors.Join(st.mountInner(ctx, false), image.unmount(ctx))
+		err := errors.Join(st.innerMounted(ctx, false), image.unmount(ctx))
 		for _, d := range dirs {
 			err = errors.Join(err, os.MkdirAll(filepath.Join(image.at, d), 0o755))
 		}
 		return err
 	}
 	return st.whileAway(ctx, b, away, func() error {
-		return errors.Join(clearOut(image.at), image.mount(ctx), st.mountInner(ctx, true))
+		return errors.Join(clearOut(image.at), image.mount(ctx), st.innerMounted(ctx, true))
 	})
+}
+
+// innerMounted mounts or unmounts what is mounted in the roots, if anything is.
+func (st *stage) innerMounted(ctx context.Context, mount bool) error {
+	if _, err := os.Stat(filepath.Join(st.rig.dir, inner)); err != nil {
+		return nil
+	}
+	return st.mountInner(ctx, mount)
 }
 
 // inner is the directory in each root at which something else is mounted.
@@ -62,6 +70,16 @@ func (st *stage) mountInner(ctx context.Context, mount bool) error {
 			return err
 		}
 		if err := loud(exec.CommandContext(ctx, "mount", "--bind", from, at), "cannot mount"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// innerSubvolumes makes a subvolume in each root, in the same place.
+func (st *stage) innerSubvolumes(ctx context.Context) error {
+	for _, c := range userdata.Classes() {
+		if err := newSubvolume(ctx, filepath.Join(st.rig.root(c), inner)); err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,7 @@ type stage struct {
 // cannot be had, the stage of the single faults does without one.
 func (st *stage) raise(ctx context.Context, sc scene, dir string) error {
 	var err error
-	if st.rig, err = up(ctx, st.settings, dir, sc.shape); errors.Is(err, errSkip) && slices.Contains(sc.moments, anytime) {
+	if st.rig, err = up(ctx, st.settings, dir, sc.shape); errors.Is(err, errSkip) && !sc.own && slices.Contains(sc.moments, anytime) {
 		st.logf("%s: going on without an image: %v", sc.name, err)
 		st.rig, err = up(ctx, st.settings, dir+"-plain", shape{})
 	}
@@ -48,6 +48,9 @@ func (st *stage) prepare(ctx context.Context, sc scene) error {
 	var err error
 	if slices.Contains(sc.moments, innerAway) {
 		err = st.mountInner(ctx, true)
+	}
+	if slices.Contains(sc.moments, innerGone) {
+		err = st.innerSubvolumes(ctx)
 	}
 	if err == nil {
 		st.corpus, err = fill(ctx, st.rig, sc.small)
@@ -107,7 +110,7 @@ func (st *stage) perform(ctx context.Context, m moment, all []kind) error {
 		if err := st.ripen(ctx, together); err != nil {
 			return err
 		}
-		b := &batch{rig: st.rig, deep: together[0].deep}
+		b := &batch{rig: st.rig, deep: slices.ContainsFunc(together, func(k kind) bool { return k.deep })}
 		for _, k := range together {
 			for i, c := range userdata.Classes() {
 				if k.in(c) {
@@ -137,11 +140,11 @@ func (st *stage) ripen(ctx context.Context, together []kind) error {
 // cast finds what the trial is done to.
 func (st *stage) cast(k kind, i int) *trial {
 	switch k.when {
-	case massive, unmounted, skeleton:
+	case massive, unmounted, skeleton, dead:
 		return massTrial(st, k, i)
 	case noEnd:
 		return brinkTrial(st, k, i)
-	case innerAway:
+	case innerAway, innerGone:
 		return innerTrial(st, k, i)
 	}
 	t := st.blank(k, i)
@@ -173,6 +176,22 @@ func (st *stage) act(ctx context.Context, m moment, b *batch) error {
 		return st.whileUnmounted(ctx, b)
 	case skeleton:
 		return st.whileUnmounted(ctx, b, everywhere()...)
+	case remounted:
+		return st.whileRemounted(ctx, b)
+	case goesReadOnly:
+		return st.whileGoingReadOnly(ctx, b)
+	case spotted:
+		return st.whileSpotted(ctx, b)
+	case flickering:
+		return st.whileFlickering(ctx, b)
+	case unlistable:
+		return st.whileUnlistable(ctx, b)
+	case lossy:
+		return st.whileLossy(ctx, b)
+	case failed:
+		return st.whileFailed(ctx, b)
+	case dead:
+		return st.whileDead(ctx, b)
 	}
 	return b.try(ctx)
 }

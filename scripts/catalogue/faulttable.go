@@ -33,9 +33,6 @@ func (st *stage) tell(together []kind, b *batch) {
 // faultTable sums the trials up, one row for each kind.
 func faultTable(s settings, all []*trial) outcome {
 	out := outcome{table: table{head: []string{"kind of fault"}}}
-	if s.only == nil {
-		out.skipped = elsewhere()
-	}
 	for _, c := range userdata.Classes() {
 		out.table.head = append(out.table.head, string(c))
 	}

@@ -54,6 +54,8 @@ func (t *trial) miss() string {
 		return fmt.Sprintf("judged %s (%s), not %s", t.verdict, t.reason, strings.Join(t.kind.want, " or "))
 	case !t.right():
 		return fmt.Sprintf("found, but judged %s (%s), not %s", t.verdict, t.reason, strings.Join(t.kind.want, " or "))
+	case !t.whole && t.kind.left:
+		return fmt.Sprintf("judged %s (%s), but a backup has taken it up", t.verdict, t.reason)
 	case !t.whole:
 		return fmt.Sprintf("judged %s (%s), but not restored", t.verdict, t.reason)
 	}
@@ -71,6 +73,8 @@ func (t *trial) cell() string {
 		return "MISSED (" + t.verdict + ")"
 	case !t.right():
 		return "WRONG (" + t.verdict + ")"
+	case !t.whole && t.kind.left:
+		return "NOT KEPT"
 	case !t.whole:
 		return "NOT RESTORED"
 	case t.after == 0:
@@ -160,4 +164,4 @@ func (t *trial) judge(verdict, reason string, after time.Duration) {
 }
 
 // done tells whether there is nothing to wait for.
-func (t *trial) done() bool { return !t.open() || t.found && t.whole }
+func (t *trial) done() bool { return !t.open() || t.found && (t.whole || t.kind.left) }

@@ -32,8 +32,11 @@ const settledAfter = 46 * time.Second
 
 // shape says what kind of sandbox a rig is.
 type shape struct {
-	fs  string   // "" for a plain directory, else the kind of file system in an image below phone/
-	opt []string // options for its mkfs
+	fs         string   // "" for a plain directory, else the kind of file system in an image below phone/
+	opt        []string // options for its mkfs
+	mapped     bool     // the image lies below the device mapper
+	subvolumes bool     // each root is a subvolume (btrfs)
+	mount      []string // options of the mount
 }
 
 // rig is a sandbox with a device and a reader, and its events. It is not safe for
