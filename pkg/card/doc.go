@@ -2,10 +2,10 @@
 // the bytes of its slots, its errors, and the interfaces that a kind of card
 // and a reader of cards implement.
 //
-// One object lives on a card, in two slots A and B. A commit writes the slot
-// that does not hold the newest whole version, its body first and its header
-// last, so that a card pulled at any moment still yields the last whole
-// version. docs/formats-card.md gives every byte.
+// One object lives on a card, in two slots A and B. A commit writes what the
+// newest whole version has not, to where that one has nothing, and then the
+// header of the slot that is not that one's, so that a card pulled at any moment
+// still yields the last whole version. docs/formats-card.md gives every byte.
 //
 // A Medium is the storage of one card for the length of one transaction; a
 // Store puts commits on top of it; a Reader says which card is in and lends its

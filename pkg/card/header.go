@@ -7,14 +7,16 @@ import (
 	"errors"
 )
 
-// HeaderSize is the number of bytes in front of the body in each slot.
+// HeaderSize is the number of bytes of the header in front of each slot.
 const HeaderSize = 72
 
 // The fields of a slot header, by offset. Numbers are big-endian.
 const (
 	headerMagic      = "RPOB"
-	headerVersion    = 1
-	offVersion       = 4  // 1 byte, then 3 zero bytes
+	headerLinear     = 1  // the body lies behind the header, in one piece: no longer written
+	headerSpread     = 2  // a table behind the header says where the body lies
+	offVersion       = 4  // 1 byte, then 1 zero byte
+	offCount         = 6  // 2 bytes: entries of the table; zero in version 1
 	offGeneration    = 8  // 8 bytes
 	offLength        = 16 // 4 bytes, then 4 zero bytes
 	offDigest        = 24 // 32 bytes, SHA-256 of the body
@@ -26,15 +28,18 @@ const (
 // the package, where a slot that fails to parse is blank or damaged.
 var errBadHeader = errors.New("not a slot header")
 
-// header describes the version that a slot holds.
+// header describes the version that a slot stands for.
 type header struct {
+	version    byte // headerLinear or headerSpread
+	count      int  // entries of the table
 	generation uint64
 	length     int               // bytes of body
 	digest     [sha256.Size]byte // SHA-256 of the body
 }
 
-func newHeader(generation uint64, body []byte) header {
-	return header{generation: generation, length: len(body), digest: sha256.Sum256(body)}
+// newHeader describes a body that a table of count entries tells the place of.
+func newHeader(generation uint64, body []byte, count int) header {
+	return header{version: headerSpread, count: count, generation: generation, length: len(body), digest: sha256.Sum256(body)}
 }
 
 // describes tells whether body is the one that the header was made for.
@@ -45,7 +50,8 @@ func (h header) describes(body []byte) bool {
 func (h header) encode() []byte {
 	b := make([]byte, HeaderSize)
 	copy(b, headerMagic)
-	b[offVersion] = headerVersion
+	b[offVersion] = h.version
+	binary.BigEndian.PutUint16(b[offCount:], uint16(h.count))
 	binary.BigEndian.PutUint64(b[offGeneration:], h.generation)
 	binary.BigEndian.PutUint32(b[offLength:], uint32(h.length))
 	copy(b[offDigest:], h.digest[:])
@@ -53,19 +59,26 @@ func (h header) encode() []byte {
 	return b
 }
 
-// parseHeader accepts exactly what encode produces for a body of at most
-// capacity bytes.
-func parseHeader(b []byte, capacity int) (header, error) {
+// parseHeader accepts exactly what encode produces, of either version, for a
+// slot in which g is the room.
+func parseHeader(b []byte, g geometry) (header, error) {
 	if len(b) != HeaderSize || !bytes.Equal(b[offHeaderDigest:], shortDigest(b[:offHeaderDigest])) {
 		return header{}, errBadHeader
 	}
-	length := binary.BigEndian.Uint32(b[offLength:])
-	if int64(length) > int64(capacity) {
-		return header{}, errBadHeader
+	h := header{
+		version: b[offVersion], count: int(binary.BigEndian.Uint16(b[offCount:])),
+		generation: binary.BigEndian.Uint64(b[offGeneration:]),
 	}
-	h := header{generation: binary.BigEndian.Uint64(b[offGeneration:]), length: int(length)}
 	copy(h.digest[:], b[offDigest:])
-	if !bytes.Equal(b, h.encode()) { // magic, version and reserved bytes
+	length := int64(binary.BigEndian.Uint32(b[offLength:]))
+	var fits bool
+	switch h.version {
+	case headerLinear:
+		fits = h.count == 0 && length <= int64(g.size-HeaderSize)
+	case headerSpread:
+		fits = h.count <= g.entries && length <= int64(g.capacity()) && (h.count == 0) == (length == 0)
+	}
+	if h.length = int(length); !fits || !bytes.Equal(b, h.encode()) { // magic and reserved bytes
 		return header{}, errBadHeader
 	}
 	return h, nil

@@ -10,45 +10,60 @@ import (
 
 // TestHeaderBytes pins the format of docs/formats-card.md down.
 func TestHeaderBytes(t *testing.T) {
-	const want = "52504f42" + "01000000" + "0102030405060708" + "00000003" + "00000000" +
+	const want = "52504f42" + "02000002" + "0102030405060708" + "00000003" + "00000000" +
 		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" +
-		"5066cf9556ba11c44b064d60730bbc5b"
-	got := hex.EncodeToString(newHeader(0x0102030405060708, []byte("abc")).encode())
+		"8696ae0417d201314bd23ca798d2109c"
+	got := hex.EncodeToString(newHeader(0x0102030405060708, []byte("abc"), 2).encode())
 	if got != want {
 		t.Fatalf("got  %s\nwant %s", got, want)
 	}
 }
 
 func TestHeaderRefused(t *testing.T) {
-	good := newHeader(5, []byte("abc"))
-	if h, err := parseHeader(good.encode(), 3); err != nil || h != good {
-		t.Fatalf("got %+v, %v", h, err)
+	for _, g := range []geometry{{size: 300, entries: 0}, {size: HeaderSize + 2, entries: 5}, slotGeometry(4096)} {
+		for version, count := range map[byte]int{headerLinear: 0, headerSpread: 3} {
+			good := newHeader(5, []byte("abc"), count)
+			good.version = version
+			fits := version == headerLinear && g.size >= HeaderSize+3 || version == headerSpread && g.size == 4096
+			if h, err := parseHeader(good.encode(), g); (err == nil) != fits || fits && h != good {
+				t.Fatalf("version %d in %+v: got %+v, %v", version, g, h, err)
+			}
+			if fits {
+				refuseChanges(t, good, g)
+			}
+		}
 	}
-	if _, err := parseHeader(good.encode(), 2); err == nil {
-		t.Error("body larger than the slot was accepted")
+	for _, h := range []header{newHeader(1, nil, 1), newHeader(1, []byte("abc"), 0), newHeader(1, []byte("abc"), maxEntries+1)} {
+		if _, err := parseHeader(h.encode(), slotGeometry(MaxSlotSize)); err == nil {
+			t.Errorf("%d entries for %d bytes were accepted", h.count, h.length)
+		}
 	}
+}
+
+// refuseChanges changes every byte of a header that is accepted.
+func refuseChanges(t *testing.T, good header, g geometry) {
 	for off := range HeaderSize {
 		b := good.encode()
 		b[off] ^= 1
-		if _, err := parseHeader(b, 100); err == nil {
+		if _, err := parseHeader(b, g); err == nil {
 			t.Errorf("changed byte %d was accepted", off)
 		}
 		// Not even with a digest that fits: magic, version and reserved bytes count.
-		reserved := off < offGeneration || off >= offLength+4 && off < offDigest
+		reserved := off <= offVersion+1 || off >= offLength+4 && off < offDigest
 		copy(b[offHeaderDigest:], shortDigest(b[:offHeaderDigest]))
-		if _, err := parseHeader(b, 100); reserved && err == nil {
+		if _, err := parseHeader(b, g); reserved && err == nil {
 			t.Errorf("changed fixed byte %d was accepted", off)
 		}
 	}
 }
 
 func FuzzParseHeader(f *testing.F) {
-	f.Add(newHeader(1, []byte("abc")).encode(), 1000)
+	f.Add(newHeader(1, []byte("abc"), 1).encode(), 1000)
 	f.Add(make([]byte, HeaderSize), 0)
 	f.Add([]byte("RPOB"), 10)
-	f.Fuzz(func(t *testing.T, b []byte, capacity int) {
-		h, err := parseHeader(b, capacity)
-		if err == nil && (!bytes.Equal(h.encode(), b) || h.length > capacity) {
+	f.Fuzz(func(t *testing.T, b []byte, size int) {
+		h, err := parseHeader(b, slotGeometry(size))
+		if err == nil && (!bytes.Equal(h.encode(), b) || h.length > size-HeaderSize) {
 			t.Fatalf("%x was accepted as %+v", b, h)
 		}
 	})
@@ -70,9 +85,12 @@ func TestLabel(t *testing.T) {
 	if !strings.HasPrefix(hex.EncodeToString(b), "52504c42"+"01000000"+"00001000"+label.String()) {
 		t.Fatalf("label has bytes %x", b)
 	}
-	for _, size := range []int{-1, 0, HeaderSize, MaxSlotSize + 1} {
+	for _, size := range []int{-1, 0, HeaderSize, MinSlotSize - 1, MaxSlotSize + 1} {
 		if _, err := NewLabel(size); err == nil {
 			t.Errorf("slots of %d bytes were accepted", size)
+		}
+		if size == MinSlotSize-1 {
+			continue // such cards were made once
 		}
 		if _, err := ParseLabel((Label{SlotSize: size}).Encode()); !errors.Is(err, ErrBadLabel) {
 			t.Errorf("label for slots of %d bytes: %v", size, err)
@@ -87,55 +105,6 @@ func FuzzParseLabel(f *testing.F) {
 		l, err := ParseLabel(b)
 		if err == nil && (!bytes.Equal(l.Encode(), b) || l.SlotSize <= HeaderSize || l.SlotSize > MaxSlotSize) {
 			t.Fatalf("%x was accepted as %+v", b, l)
-		}
-	})
-}
-
-func TestChanged(t *testing.T) {
-	long := strings.Repeat("-", spanGap)
-	for _, test := range []struct {
-		old, next string
-		want      []span
-	}{
-		{"", "", nil},
-		{"abc", "abc", nil},
-		{"abc", "ab", nil},
-		{"", "abc", []span{{0, 3}}},
-		{"ab", "abcd", []span{{2, 4}}},
-		{"abc", "xbc", []span{{0, 1}}},
-		{"abc", "xbz", []span{{0, 3}}},
-		{"a" + long + "b", "x" + long + "y", []span{{0, 1}, {spanGap + 1, spanGap + 2}}},
-		{"a" + long[1:] + "b", "x" + long[1:] + "y", []span{{0, spanGap + 1}}},
-	} {
-		got := changed([]byte(test.old), []byte(test.next))
-		if len(got) != len(test.want) {
-			t.Errorf("%q to %q: %v, want %v", test.old, test.next, got, test.want)
-			continue
-		}
-		for i := range got {
-			if got[i] != test.want[i] {
-				t.Errorf("%q to %q: %v, want %v", test.old, test.next, got, test.want)
-			}
-		}
-	}
-}
-
-// FuzzChanged checks that writing the ranges makes the old bytes the new ones.
-func FuzzChanged(f *testing.F) {
-	f.Add([]byte("one"), []byte("two and more"))
-	f.Fuzz(func(t *testing.T, old, next []byte) {
-		b := make([]byte, max(len(old), len(next)))
-		copy(b, old)
-		end := -spanGap
-		for _, s := range changed(old, next) {
-			if s.off >= s.end || s.off-end < spanGap {
-				t.Fatalf("range %v comes after %d", s, end)
-			}
-			end = s.end
-			copy(b[s.off:s.end], next[s.off:s.end])
-		}
-		if !bytes.Equal(b[:len(next)], next) {
-			t.Fatalf("%q became %q instead of %q", old, b[:len(next)], next)
 		}
 	})
 }

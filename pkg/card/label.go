@@ -15,6 +15,11 @@ const LabelSize = 44
 // MaxSlotSize bounds the slots that any profile may claim to have, in bytes.
 const MaxSlotSize = 16 << 20
 
+// MinSlotSize is the size of the smallest slots that are made, in bytes: below,
+// there is room for a header and a table, and hardly any for data. Cards with
+// smaller ones were made before there were tables.
+const MinSlotSize = HeaderSize + 4*entryShare
+
 // The fields of a label, by offset. Numbers are big-endian.
 const (
 	labelMagic     = "RPLB"
@@ -37,8 +42,8 @@ type Label struct {
 
 // NewLabel makes the label of a freshly formatted card, with a random ID.
 func NewLabel(slotSize int) (Label, error) {
-	if slotSize <= HeaderSize || slotSize > MaxSlotSize {
-		return Label{}, fmt.Errorf("cannot make slots of %d bytes: allowed are %d to %d", slotSize, HeaderSize+1, MaxSlotSize)
+	if slotSize < MinSlotSize || slotSize > MaxSlotSize {
+		return Label{}, fmt.Errorf("cannot make slots of %d bytes: allowed are %d to %d", slotSize, MinSlotSize, MaxSlotSize)
 	}
 	l := Label{SlotSize: slotSize}
 	if _, err := rand.Read(l.ID[:]); err != nil {

@@ -63,10 +63,17 @@ type Layout struct {
 	Free      int    // bytes that Format may use for both slots; -1 if the card does not tell
 	Objects   int    // profile "piv", formatted: data objects of the card that are ours
 	Skipped   int    // profile "piv", formatted: objects that Format left alone, as they were not ours
+	Versions  bool   // the card is a VersionMedium: a slot is all body but for its header
 }
 
-// Capacity is the number of bytes of data that one slot holds beside its header.
-func (l Layout) Capacity() int { return max(l.SlotSize-HeaderSize, 0) }
+// Capacity is the number of bytes of data that one slot holds beside its header
+// and the table that a Store keeps there.
+func (l Layout) Capacity() int {
+	if l.Versions {
+		return max(l.SlotSize-HeaderSize, 0)
+	}
+	return slotGeometry(l.SlotSize).capacity()
+}
 
 // Channel carries command and response APDUs to one card during a transaction.
 type Channel interface {

@@ -44,10 +44,11 @@ type Report struct {
 // slotInfo is what was found in one slot. Until check has read the body, a slot
 // with a valid header has no state.
 type slotInfo struct {
-	header header
-	parsed bool // the header verifies
-	state  SlotState
-	body   []byte // set if whole
+	header  header
+	parsed  bool // the header verifies
+	state   SlotState
+	extents []extent // where the body lies, in order; set with it
+	body    []byte   // set if whole
 }
 
 type slotPair [Slots]slotInfo
@@ -91,14 +92,14 @@ func (p *slotPair) newer() int {
 }
 
 // headers reads and judges both headers.
-func (s *Store) headers(ctx context.Context, layout Layout) (slotPair, error) {
+func (s *Store) headers(ctx context.Context, g geometry) (slotPair, error) {
 	var pair slotPair
 	buf := make([]byte, HeaderSize)
 	for i := range pair {
 		if err := s.slots.ReadAt(ctx, i, 0, buf); err != nil {
 			return pair, fmt.Errorf("cannot read header of slot %d: %w", i, err)
 		}
-		h, err := parseHeader(buf, layout.Capacity())
+		h, err := parseHeader(buf, g)
 		switch {
 		case err == nil:
 			pair[i].header, pair[i].parsed = h, true
@@ -113,13 +114,13 @@ func (s *Store) headers(ctx context.Context, layout Layout) (slotPair, error) {
 
 // newestWhole reads bodies, the newest first, until one verifies. It returns the
 // slot, or -1.
-func (s *Store) newestWhole(ctx context.Context, pair *slotPair) (int, error) {
+func (s *Store) newestWhole(ctx context.Context, g geometry, pair *slotPair) (int, error) {
 	first := pair.newer()
 	for _, i := range []int{first, 1 - first} {
 		if !pair[i].parsed {
 			continue
 		}
-		if err := s.check(ctx, i, &pair[i]); err != nil {
+		if err := s.check(ctx, g, i, &pair[i]); err != nil {
 			return -1, err
 		}
 		if pair[i].state == SlotWhole {
@@ -129,17 +130,64 @@ func (s *Store) newestWhole(ctx context.Context, pair *slotPair) (int, error) {
 	return -1, nil
 }
 
-// check reads the body of a slot whose header is valid.
-func (s *Store) check(ctx context.Context, slot int, info *slotInfo) error {
-	body := make([]byte, info.header.length)
-	if err := s.slots.ReadAt(ctx, slot, HeaderSize, body); err != nil {
-		return fmt.Errorf("cannot read body of slot %d: %w", slot, err)
+// check reads the version that a slot with a valid header stands for.
+func (s *Store) check(ctx context.Context, g geometry, slot int, info *slotInfo) error {
+	extents, err := s.table(ctx, g, slot, info.header)
+	if err != nil {
+		return err
+	}
+	body, err := s.gather(ctx, g, extents)
+	if err != nil {
+		return fmt.Errorf("cannot read version in slot %d: %w", slot, err)
 	}
 	info.state = SlotDamaged
 	if info.header.describes(body) {
-		info.state, info.body = SlotWhole, body
+		info.state, info.extents, info.body = SlotWhole, extents, body
 	}
 	return nil
+}
+
+// table tells where the version of a header lies; none if the table is damaged.
+func (s *Store) table(ctx context.Context, g geometry, slot int, h header) ([]extent, error) {
+	if h.version == headerLinear {
+		return []extent{{slot, HeaderSize, h.length}}, nil
+	}
+	b := make([]byte, h.count*entrySize)
+	if len(b) > 0 {
+		if err := s.slots.ReadAt(ctx, slot, HeaderSize, b); err != nil {
+			return nil, fmt.Errorf("cannot read table of slot %d: %w", slot, err)
+		}
+	}
+	if extents, ok := parseTable(b, g, h.length); ok {
+		return extents, nil
+	}
+	return nil, nil
+}
+
+// readGap is the number of bytes that are read in vain rather than starting
+// another read: about what a further APDU costs on a slow card.
+const readGap = 48
+
+// gather reads the bytes of extents, each place once and in ascending order.
+func (s *Store) gather(ctx context.Context, g geometry, extents []extent) ([]byte, error) {
+	var image [Slots][]byte
+	n := 0
+	for _, e := range extents {
+		n += e.n
+	}
+	for _, e := range runs(extents, readGap) {
+		if image[e.slot] == nil {
+			image[e.slot] = make([]byte, g.size)
+		}
+		if err := s.slots.ReadAt(ctx, e.slot, e.off, image[e.slot][e.off:e.end()]); err != nil {
+			return nil, err
+		}
+	}
+	body := make([]byte, 0, n)
+	for _, e := range extents {
+		body = append(body, image[e.slot][e.off:e.end()]...)
+	}
+	return body, nil
 }
 
 // Verify reads everything back and reports the state of both slots. A damaged
@@ -154,13 +202,14 @@ func (s *Store) Verify(ctx context.Context) (Report, error) {
 		return report, fmt.Errorf("cannot verify card: %w", err)
 	}
 	report.Layout = layout
-	pair, err := s.headers(ctx, layout)
+	g := slotGeometry(layout.SlotSize)
+	pair, err := s.headers(ctx, g)
 	if err != nil {
 		return report, fmt.Errorf("cannot verify card: %w", err)
 	}
 	for i := range pair {
 		if pair[i].parsed {
-			if err := s.check(ctx, i, &pair[i]); err != nil {
+			if err := s.check(ctx, g, i, &pair[i]); err != nil {
 				return report, fmt.Errorf("cannot verify card: %w", err)
 			}
 		}

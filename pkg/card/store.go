@@ -1,7 +1,6 @@
 package card
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 )
@@ -53,11 +52,12 @@ func (s *Store) load(ctx context.Context) (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
-	slots, err := s.headers(ctx, layout)
+	g := slotGeometry(layout.SlotSize)
+	slots, err := s.headers(ctx, g)
 	if err != nil {
 		return Object{}, err
 	}
-	newest, err := s.newestWhole(ctx, &slots)
+	newest, err := s.newestWhole(ctx, g, &slots)
 	if err != nil {
 		return Object{}, err
 	}
@@ -69,69 +69,6 @@ func (s *Store) load(ctx context.Context) (Object, error) {
 		object.Lost = other.header.generation
 	}
 	return object, nil
-}
-
-// Commit stores data as the version generation, which must be above every one
-// that the card holds, else ErrGeneration. It writes the slot that does not hold
-// the newest whole version: of the body only what differs from the bytes already
-// there, then the header, which it reads back. Data that do not fit give a
-// *FullError and change nothing. After any other error the version before is
-// still the newest whole one.
-func (s *Store) Commit(ctx context.Context, generation uint64, data []byte) error {
-	if s.kept != nil {
-		return s.kept.Commit(ctx, generation, data)
-	}
-	if err := s.commit(ctx, generation, data); err != nil {
-		return fmt.Errorf("cannot commit to card: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) commit(ctx context.Context, generation uint64, data []byte) error {
-	layout, err := s.layout(ctx)
-	if err != nil {
-		return err
-	}
-	if len(data) > layout.Capacity() {
-		return &FullError{Need: len(data), Have: layout.Capacity()}
-	}
-	slots, err := s.headers(ctx, layout)
-	if err != nil {
-		return err
-	}
-	if held := slots.generation(); generation <= held {
-		return fmt.Errorf("%w: %d given, %d held", ErrGeneration, generation, held)
-	}
-	newest, err := s.newestWhole(ctx, &slots)
-	if err != nil {
-		return err
-	}
-	return s.fill(ctx, slots.target(newest), newHeader(generation, data), data)
-}
-
-// fill makes a slot hold h and data, whatever it held before.
-func (s *Store) fill(ctx context.Context, slot int, h header, data []byte) error {
-	old := make([]byte, len(data))
-	if err := s.slots.ReadAt(ctx, slot, HeaderSize, old); err != nil {
-		return fmt.Errorf("cannot read slot %d: %w", slot, err)
-	}
-	for _, d := range changed(old, data) {
-		if err := s.slots.WriteAt(ctx, slot, HeaderSize+d.off, data[d.off:d.end]); err != nil {
-			return fmt.Errorf("cannot write body of slot %d: %w", slot, err)
-		}
-	}
-	encoded := h.encode()
-	if err := s.slots.WriteAt(ctx, slot, 0, encoded); err != nil {
-		return fmt.Errorf("cannot write header of slot %d: %w", slot, err)
-	}
-	back := make([]byte, HeaderSize)
-	if err := s.slots.ReadAt(ctx, slot, 0, back); err != nil {
-		return fmt.Errorf("cannot read back header of slot %d: %w", slot, err)
-	}
-	if !bytes.Equal(back, encoded) {
-		return fmt.Errorf("header of slot %d does not read back: %w", slot, ErrDamaged)
-	}
-	return nil
 }
 
 func (s *Store) layout(ctx context.Context) (Layout, error) {

@@ -66,7 +66,7 @@ func testCutAfterDamaged(t *testing.T, m card.SlotMedium) {
 	mustFormat(t, m, slotSize)
 	mustCommit(t, m, 1, noise(1, 500))
 	mustCommit(t, m, 2, noise(2, 500))
-	flip(t, m, newestSlot(t, m), card.HeaderSize+250)
+	wear(t, m, noise(2, 500)[250:])
 	for cut := 1; cut <= 2; cut++ {
 		faulty := &Faulty{Medium: m, CutAt: cut, Torn: 30}
 		want(t, card.NewStore(faulty).Commit(t.Context(), 3, noise(3, 500)), card.ErrRemoved)

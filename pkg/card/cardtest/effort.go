@@ -1,69 +1,136 @@
 package cardtest
 
 import (
+	"math/rand/v2"
 	"testing"
+	"time"
 
-	"github.com/reprovision/reprovision/pkg/card"
 	"github.com/reprovision/reprovision/pkg/card/virtual"
 )
 
 // Limits of TestEffort.
 const (
-	effortSize  = 20 << 10 // bytes of the version
-	effortEdit  = 1 << 10  // bytes that change each time
-	effortWrite = 3 << 10  // bytes that a commit may write then
-	effortRead  = 1.15     // APDUs of a load, as a multiple of the bare transfer's
+	effortSize   = 20 << 10 // bytes of the version
+	effortEdit   = 1 << 10  // bytes that change each time
+	effortWrite  = 3000     // bytes that a commit may write then
+	effortRead   = 1.15     // time of a load, as a multiple of the bare transfer's
+	effortRounds = 300      // changes in a row
 )
 
-// TestEffort measures on a card of a common size what goes over its contacts:
-// commits of 20 kB in which 1 kB is new, over and over, and a load. kind.Fresh
-// gives a card that has room for two such versions.
-func TestEffort(t *testing.T, kind Kind) {
-	c := kind.Fresh(t)
-	m := kind.open(t, c)
-	mustFormat(t, m, 0)
-	data := noise(1, effortSize)
-	mustCommit(t, m, 1, data)
-	mustCommit(t, m, 2, data)
-	loadEffort(t, kind, c, "as it was committed", effortRead)
-	most, total, rounds := 0, 0, uint64(100)
-	for i := range rounds {
-		copy(data[int(i)*7919%(effortSize-effortEdit):], noise(i+9, effortEdit))
-		m = kind.open(t, c)
-		before := c.Counts()
-		mustCommit(t, m, 3+i, data)
-		written := c.Counts().Written - before.Written
-		most, total = max(most, written), total+written
-		if i == 0 {
-			loadEffort(t, kind, c, "after the first change", effortRead)
-		}
-	}
-	t.Logf("a change of %d in %d bytes writes %d bytes on average of %d, %d at most", effortEdit, effortSize, total/int(rounds), rounds, most)
-	if most > effortWrite {
-		t.Errorf("%d bytes written for a change of %d", most, effortEdit)
-	}
-	loadEffort(t, kind, c, "after the last change", 0)
-	mustLoad(t, kind.open(t, c), 2+rounds, data)
-	shifted := append(append(append([]byte{}, data[:7000]...), noise(5, effortEdit)...), data[7000:]...)
-	before := c.Counts().Written
-	mustCommit(t, kind.open(t, c), 3+rounds, shifted)
-	t.Logf("an insertion of %d bytes into %d writes %d bytes", effortEdit, effortSize, c.Counts().Written-before)
-	mustLoad(t, kind.open(t, c), 3+rounds, shifted)
+// What a contact card takes (T=1 at 4 MHz): for the bytes, and for a command.
+const (
+	byteRate = 10_700 // a second
+	apduTime = 12 * time.Millisecond
+)
+
+// onTheWire is the time that a real card would take for what was counted.
+func onTheWire(c virtual.Counts) time.Duration {
+	return time.Duration(c.APDUs)*apduTime + time.Duration(c.In+c.Out)*time.Second/byteRate
 }
 
-// loadEffort compares a load with the bare transfer of as many bytes.
-func loadEffort(t *testing.T, kind Kind, c *virtual.Card, when string, limit float64) {
+// Since gives what went over the contacts between two counts.
+func Since(after, before virtual.Counts) virtual.Counts {
+	return virtual.Counts{
+		APDUs: after.APDUs - before.APDUs, In: after.In - before.In, Out: after.Out - before.Out,
+		Written: after.Written - before.Written, Read: after.Read - before.Read,
+	}
+}
+
+// TestEffort measures on a card of a common size what goes over its contacts: of
+// commits of 20 kB in which 1 kB is new, from the second on, and of loads, beside
+// the bare transfer of as many bytes on the same card. kind.Fresh gives a card
+// that has room for two such versions.
+func TestEffort(t *testing.T, kind Kind) {
+	for name, change := range map[string]func(*rand.Rand, []byte) []byte{
+		"replaced": replaced, "inserted": inserted,
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := effort{Kind: kind, c: kind.Fresh(t), data: noise(1, effortSize)}
+			mustFormat(t, kind.open(t, e.c), 0)
+			e.commit(t, e.data, 2*effortSize)
+			e.load(t)
+			random := rand.New(rand.NewPCG(1, 5))
+			for range effortRounds {
+				e.commit(t, change(random, e.data), effortWrite)
+				e.load(t)
+			}
+			e.report(t)
+		})
+	}
+}
+
+// replaced is data in which 1 kB is another.
+func replaced(random *rand.Rand, data []byte) []byte {
+	next := append([]byte{}, data...)
+	copy(next[random.IntN(len(data)-effortEdit):], noise(random.Uint64N(1<<16), effortEdit))
+	return next
+}
+
+// inserted is data with 1 kB between, and as much left out elsewhere.
+func inserted(random *rand.Rand, data []byte) []byte {
+	at := random.IntN(len(data))
+	next := append(append(append([]byte{}, data[:at]...), noise(random.Uint64N(1<<16), effortEdit)...), data[at:]...)
+	at = random.IntN(effortSize)
+	return append(next[:at], next[at+effortEdit:]...)
+}
+
+// effort is a card, the version on it and what was measured so far.
+type effort struct {
+	Kind
+	c          *virtual.Card
+	data       []byte
+	generation uint64
+
+	commits, written, mostWritten int
+	mostTime, sumTime             float64 // multiples of the bare transfer's
+	mostLoad, bare                virtual.Counts
+}
+
+func (e *effort) commit(t *testing.T, data []byte, limit int) {
 	t.Helper()
-	m := kind.open(t, c)
-	before := c.Counts()
-	object, err := card.NewStore(m).Load(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	m := e.open(t, e.c)
+	before := e.c.Counts()
+	e.generation++
+	mustCommit(t, m, e.generation, data)
+	e.data = data
+	written := Since(e.c.Counts(), before).Written
+	if written > limit {
+		t.Errorf("generation %d: %d bytes written", e.generation, written)
 	}
-	after, bare := c.Counts(), (len(object.Data)+255)/256
-	apdus, bytes := after.APDUs-before.APDUs, after.Out-before.Out
-	t.Logf("%s, a load takes %d APDUs with %d bytes; the bare transfer %d with %d", when, apdus, bytes, bare, len(object.Data)+2*bare)
-	if limit > 0 && (float64(apdus) > limit*float64(bare) || float64(bytes) > limit*float64(len(object.Data))) {
-		t.Errorf("that is more than %v times", limit)
+	if e.generation > 1 {
+		e.commits, e.written, e.mostWritten = e.commits+1, e.written+written, max(e.mostWritten, written)
 	}
+}
+
+// load compares a load, the look at what the card is included, with the bare transfer, both on this card and now.
+func (e *effort) load(t *testing.T) {
+	t.Helper()
+	before := e.c.Counts()
+	m := e.open(t, e.c)
+	mustLoad(t, m, e.generation, e.data)
+	load := Since(e.c.Counts(), before)
+	e.c.Reset()
+	e.bare = e.Bare(t, e.c, len(e.data))
+	if e.bare.Read < len(e.data) || e.bare.Read > len(e.data)+4096 {
+		t.Fatalf("the bare transfer read %d bytes", e.bare.Read)
+	}
+	bare := float64(onTheWire(e.bare)) * float64(len(e.data)) / float64(e.bare.Read)
+	times := float64(onTheWire(load)) / bare
+	if e.sumTime += times; times > e.mostTime {
+		e.mostTime, e.mostLoad = times, load
+	}
+	limit := effortRead
+	if e.generation > 3 && e.Worn > 0 {
+		limit = e.Worn
+	}
+	if times > limit {
+		t.Errorf("generation %d: a load takes %.3f times the bare transfer: %+v, %+v", e.generation, times, load, e.bare)
+	}
+}
+
+func (e *effort) report(t *testing.T) {
+	t.Logf("a change of %d in %d bytes writes %d bytes on average of %d, %d at most",
+		effortEdit, effortSize, e.written/e.commits, e.commits, e.mostWritten)
+	t.Logf("a load takes %.3f times the time of the bare transfer on average, %.3f at most: %d APDUs with %d bytes; the bare transfer of %d: %d with %d",
+		e.sumTime/float64(e.commits+1), e.mostTime, e.mostLoad.APDUs, e.mostLoad.Out, e.bare.Read, e.bare.APDUs, e.bare.Out)
 }

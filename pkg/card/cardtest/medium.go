@@ -32,6 +32,7 @@ func TestMedium(t *testing.T, fresh func(t *testing.T) card.Medium) {
 		"Differences":     testDifferences,
 		"DamagedBody":     testDamagedBody,
 		"DamagedHeader":   testDamagedHeader,
+		"OldVersions":     testOldVersions,
 		"CutEveryWrite":   testCutEveryWrite,
 		"CutFirstCommit":  testCutFirstCommit,
 		"CutAfterDamaged": testCutAfterDamaged,

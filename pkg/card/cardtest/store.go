@@ -1,6 +1,9 @@
 package cardtest
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -13,7 +16,7 @@ func testGenerations(t *testing.T, m card.Medium) {
 	store := card.NewStore(m)
 	_, err := store.Load(t.Context())
 	want(t, err, card.ErrBlank)
-	for i, size := range []int{0, 1, 2000, 300, 4000, 0, 17} {
+	for i, size := range []int{0, 1, 2000, 300, 3500, 0, 17} {
 		generation := uint64(10 + 3*i)
 		data := noise(uint64(i), size)
 		mustCommit(t, m, generation, data)
@@ -48,27 +51,31 @@ func testFull(t *testing.T, m card.Medium) {
 	mustLoad(t, m, 1, data[:layout.Capacity()])
 }
 
-// testDifferences checks that a small change is a small write.
+// tableSize is what a table takes of a slot at most, for a version of so many pieces.
+func tableSize(pieces int) int { return 7 * pieces }
+
+// testDifferences checks that a small change is a small write, and that what is
+// shifted is not written again.
 func testDifferences(t *testing.T, m card.SlotMedium) {
 	mustFormat(t, m, slotSize)
-	data := noise(1, 4000)
+	data := noise(1, 3000)
 	mustCommit(t, m, 1, data)
-	mustCommit(t, m, 2, data)
-	next := edited(data, 4)
-	counting := &Faulty{Medium: m}
-	mustCommit(t, counting, 3, next)
-	if limit := 4 + card.HeaderSize; counting.Written > limit {
-		t.Errorf("%d bytes written for 4 changed ones, at most %d expected", counting.Written, limit)
+	writes := func(generation uint64, next []byte, limit int) {
+		t.Helper()
+		counting := &Faulty{Medium: m}
+		mustCommit(t, counting, generation, next)
+		if counting.Written > limit+card.HeaderSize {
+			t.Errorf("%d bytes written for generation %d, at most %d expected", counting.Written, generation, limit+card.HeaderSize)
+		}
+		mustLoad(t, m, generation, next)
 	}
-	mustLoad(t, m, 3, next)
-	counting = &Faulty{Medium: m}
-	mustCommit(t, counting, 4, next)
-	mustLoad(t, m, 4, next)
-	counting = &Faulty{Medium: m}
-	mustCommit(t, counting, 5, next)
-	if counting.Written != card.HeaderSize {
-		t.Errorf("%d bytes written for no change", counting.Written)
-	}
+	writes(2, data, tableSize(1))
+	data = edited(data, 4)
+	writes(3, data, 4+tableSize(9))
+	writes(4, data, tableSize(9))
+	shifted := append(append(append([]byte{}, data[:1000]...), noise(2, 100)...), data[1000:]...)
+	writes(5, shifted, 100+tableSize(11))
+	writes(6, shifted[500:], tableSize(11))
 }
 
 // flip changes one byte of a slot.
@@ -94,19 +101,45 @@ func newestSlot(t *testing.T, m card.Medium) int {
 	return report.Newest
 }
 
+// place finds bytes in the slots: which slot, and at which offset.
+func place(t *testing.T, m card.SlotMedium, want []byte) (slot, off int) {
+	t.Helper()
+	layout, err := m.Layout(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for slot := range card.Slots {
+		b := make([]byte, layout.SlotSize)
+		if err := m.ReadAt(t.Context(), slot, 0, b); err != nil {
+			t.Fatal(err)
+		}
+		if off := bytes.Index(b, want); off >= 0 {
+			return slot, off
+		}
+	}
+	t.Fatal("the bytes are not on the card")
+	return 0, 0
+}
+
+// wear damages a byte of some that are on the card.
+func wear(t *testing.T, m card.SlotMedium, bytes []byte) {
+	t.Helper()
+	slot, off := place(t, m, bytes)
+	flip(t, m, slot, off)
+}
+
 // testDamagedBody wears out the newest version, then both.
 func testDamagedBody(t *testing.T, m card.SlotMedium) {
 	mustFormat(t, m, slotSize)
 	mustCommit(t, m, 1, noise(1, 1000))
 	mustCommit(t, m, 2, noise(2, 1000))
-	newest := newestSlot(t, m)
-	flip(t, m, newest, card.HeaderSize+999)
+	wear(t, m, noise(2, 1000)[999-50:])
 	if object := mustLoad(t, m, 1, noise(1, 1000)); object.Lost != 2 {
 		t.Errorf("generation %d counts as lost, want 2", object.Lost)
 	}
 	// The number of the lost version must not be given again.
 	want(t, card.NewStore(m).Commit(t.Context(), 2, nil), card.ErrGeneration)
-	flip(t, m, 1-newest, card.HeaderSize)
+	wear(t, m, noise(1, 1000))
 	_, err := card.NewStore(m).Load(t.Context())
 	want(t, err, card.ErrDamaged)
 	report, err := card.NewStore(m).Verify(t.Context())
@@ -117,16 +150,56 @@ func testDamagedBody(t *testing.T, m card.SlotMedium) {
 	mustLoad(t, m, 3, noise(3, 1000))
 }
 
-// testDamagedHeader flips every byte of the newest header in turn.
+// testDamagedHeader flips every byte of the newest header, and of its table, in
+// turn.
 func testDamagedHeader(t *testing.T, m card.SlotMedium) {
 	mustFormat(t, m, slotSize)
 	mustCommit(t, m, 1, noise(1, 100))
 	mustCommit(t, m, 2, noise(2, 100))
 	newest := newestSlot(t, m)
-	for off := range card.HeaderSize {
+	for off := range card.HeaderSize + tableSize(1) {
 		flip(t, m, newest, off)
 		mustLoad(t, m, 1, noise(1, 100))
 		flip(t, m, newest, off)
 	}
 	mustLoad(t, m, 2, noise(2, 100))
+}
+
+// oldVersion writes a version as it was laid out before there were tables.
+func oldVersion(t *testing.T, m card.SlotMedium, slot int, generation uint64, data []byte) {
+	t.Helper()
+	b := append(make([]byte, card.HeaderSize), data...)
+	copy(b, "RPOB\x01")
+	binary.BigEndian.PutUint64(b[8:], generation)
+	binary.BigEndian.PutUint32(b[16:], uint32(len(data)))
+	body := sha256.Sum256(data)
+	copy(b[24:], body[:])
+	head := sha256.Sum256(b[:56])
+	copy(b[56:card.HeaderSize], head[:])
+	if err := m.WriteAt(t.Context(), slot, 0, b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// testOldVersions takes up a card that was written before there were tables, its
+// slots being as full as they could be then.
+func testOldVersions(t *testing.T, m card.SlotMedium) {
+	layout := mustFormat(t, m, slotSize)
+	data := noise(1, layout.SlotSize-card.HeaderSize)
+	oldVersion(t, m, 0, 6, noise(2, 900))
+	oldVersion(t, m, 1, 7, data)
+	mustLoad(t, m, 7, data)
+	next := data[300 : 300+layout.Capacity()]
+	counting := &Faulty{Medium: m}
+	mustCommit(t, counting, 8, next)
+	if counting.Written > card.HeaderSize+600 {
+		t.Errorf("%d bytes written for what was there", counting.Written)
+	}
+	mustLoad(t, m, 8, next)
+	report, err := card.NewStore(m).Verify(t.Context())
+	if err != nil || report.Slots[1].State != card.SlotWhole || report.Slots[1].Generation != 7 {
+		t.Fatalf("the old version is lost: %+v, %v", report, err)
+	}
+	mustCommit(t, m, 9, noise(3, layout.Capacity()))
+	mustLoad(t, m, 9, noise(3, layout.Capacity()))
 }

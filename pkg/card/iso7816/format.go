@@ -18,8 +18,8 @@ const (
 // and writes the new one last. The segments of an earlier format are deleted;
 // where the card refuses to delete, they are used again as large as they are.
 func (m *Medium) Format(ctx context.Context, size int) error {
-	if size < 0 || size > MaxSlotSize || size != 0 && size <= card.HeaderSize {
-		return fmt.Errorf("cannot format card: slots of %d bytes: allowed are %d to %d", size, card.HeaderSize+1, MaxSlotSize)
+	if size < 0 || size > MaxSlotSize || size != 0 && size < card.MinSlotSize {
+		return fmt.Errorf("cannot format card: slots of %d bytes: allowed are %d to %d", size, card.MinSlotSize, MaxSlotSize)
 	}
 	if err := m.format(ctx, size); err != nil {
 		return fmt.Errorf("cannot format card: %w", CardError(err))

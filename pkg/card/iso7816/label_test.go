@@ -21,7 +21,7 @@ func made(t testing.TB, slotSize int) label {
 // segment has the label it always had.
 func TestLabel(t *testing.T) {
 	for size, segments := range map[int]int{
-		card.HeaderSize + 1: 1, 4096: 1, MaxSegmentSize: 1, MaxSegmentSize + 1: 2,
+		card.MinSlotSize: 1, 4096: 1, MaxSegmentSize: 1, MaxSegmentSize + 1: 2,
 		2 * MaxSegmentSize: 2, 100_000: 4, MaxSlotSize: MaxSegments,
 	} {
 		l := made(t, size)

@@ -1,6 +1,7 @@
 package iso7816_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -113,7 +114,29 @@ func kind(quirks virtual.Quirks) cardtest.Kind {
 				t.Fatal("foreign objects were touched")
 			}
 		},
+		Bare: bare,
 	}
+}
+
+// send passes a command and wants it done.
+func send(t *testing.T, c *virtual.Card, apdu ...byte) {
+	t.Helper()
+	answer, err := c.Transmit(t.Context(), apdu)
+	if err != nil || len(answer) < 2 || !bytes.Equal(answer[len(answer)-2:], []byte{0x90, 0x00}) {
+		t.Fatalf("%X: %X, %v", apdu, answer, err)
+	}
+}
+
+// bare reads the first n bytes of slot A by READ BINARY.
+func bare(t *testing.T, c *virtual.Card, n int) virtual.Counts {
+	t.Helper()
+	send(t, c, append([]byte{0x00, 0xA4, 0x04, 0x0C, 12}, "\xF0reprovision"...)...)
+	send(t, c, 0x00, 0xA4, 0x02, 0x0C, 2, 0x52, 0x01)
+	before := c.Counts()
+	for off := 0; off < n; off += 256 {
+		send(t, c, 0x00, 0xB0, byte(off>>8), byte(off), byte(min(n-off, 256)))
+	}
+	return cardtest.Since(c.Counts(), before)
 }
 
 func TestCuts(t *testing.T) { cardtest.TestCuts(t, kind(virtual.Quirks{})) }
@@ -179,7 +202,7 @@ func TestRefused(t *testing.T) {
 	if err := open(t, locked).Format(t.Context(), 0); !errors.Is(err, card.ErrReadOnly) {
 		t.Errorf("write without PIN: %v", err)
 	}
-	small, err := virtual.New(virtual.Options{Capacity: 1000})
+	small, err := virtual.New(virtual.Options{Capacity: 1800})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func (m *Medium) createSlots(ctx context.Context, size int) (int, error) {
 			break
 		}
 	}
-	if got == 0 {
+	if got < card.MinSlotSize {
 		return 0, card.ErrFull
 	}
 	return got, nil

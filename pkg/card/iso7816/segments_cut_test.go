@@ -26,8 +26,8 @@ func cutAroundSegments(t *testing.T, action virtual.Action) {
 	const size = 2*iso7816.MaxSegmentSize + 3000
 	c := newLarge(t, 2*size+2000, virtual.Quirks{})
 	m := open(t, c)
-	format(t, m, size)
-	data, generation, cuts := noise(0, size-card.HeaderSize), uint64(2), 0
+	layout := format(t, m, size)
+	data, generation, cuts := noise(0, layout.Capacity()), uint64(2), 0
 	for g := uint64(1); g <= generation; g++ {
 		if err := card.NewStore(m).Commit(t.Context(), g, data); err != nil {
 			t.Fatal(err)
@@ -106,11 +106,12 @@ func interesting(t *testing.T, c *virtual.Card, next []byte, n int) int {
 func TestCutFormatOfSegments(t *testing.T) {
 	const capacity = 150_000
 	whole := newLarge(t, capacity, virtual.Quirks{})
-	slotSize := format(t, open(t, whole), 0).SlotSize
+	layout := format(t, open(t, whole), 0)
+	slotSize := layout.SlotSize
 	if slotSize <= 2*iso7816.MaxSegmentSize {
 		t.Fatalf("slots of %d bytes", slotSize)
 	}
-	data := noise(1, slotSize-card.HeaderSize)
+	data := noise(1, layout.Capacity())
 	if err := card.NewStore(open(t, whole)).Commit(t.Context(), 1, data); err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func (m *Medium) Identity() string {
 // Layout tells what was found when the card was opened or formatted. PIV cards
 // do not tell how much room they have.
 func (m *Medium) Layout(ctx context.Context) (card.Layout, error) {
-	layout := card.Layout{Profile: ProfileName, Formatted: m.ready, Free: -1}
+	layout := card.Layout{Profile: ProfileName, Formatted: m.ready, Free: -1, Versions: true}
 	if m.ready {
 		layout.SlotSize, layout.Objects = m.shape.slotSize, len(m.shape.list())
 		layout.Skipped = maxObjects - layout.Objects

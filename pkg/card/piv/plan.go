@@ -3,6 +3,8 @@ package piv
 import (
 	"cmp"
 	"slices"
+
+	"github.com/reprovision/reprovision/pkg/card/internal/delta"
 )
 
 // Limits of a plan.
@@ -39,12 +41,12 @@ func newPlan(base *version, body []byte, payload int) *plan {
 	p := &plan{body: body, payload: payload}
 	off := 0
 	if base != nil {
-		for _, m := range matches(base.body, body) {
-			p.add(segment{extent{n: m.at - off}, true})
-			for _, e := range base.part(m.from, m.n) {
+		for _, m := range delta.Matches(base.body, body) {
+			p.add(segment{extent{n: m.At - off}, true})
+			for _, e := range base.part(m.From, m.N) {
 				p.add(segment{e, false})
 			}
-			off = m.at + m.n
+			off = m.At + m.N
 		}
 	}
 	p.add(segment{extent{n: len(body) - off}, true})

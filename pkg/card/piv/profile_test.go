@@ -2,8 +2,10 @@ package piv_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/reprovision/reprovision/pkg/card"
@@ -103,7 +105,47 @@ func kind(options virtual.Options) cardtest.Kind {
 		Fresh:   func(t *testing.T) *virtual.Card { return newCard(t, options) },
 		Profile: piv.New(piv.Config{DefaultKey: true}),
 		Foreign: untouched,
+		Worn:    1.4,
+		Bare: func(t *testing.T, c *virtual.Card, n int) virtual.Counts {
+			return bare(t, c, n, options.Quirks.ShortOnly)
+		},
 	}
+}
+
+// bare reads as many of the fullest objects as hold n bytes, by GET DATA.
+func bare(t *testing.T, c *virtual.Card, n int, short bool) virtual.Counts {
+	t.Helper()
+	send := func(apdu ...byte) []byte {
+		t.Helper()
+		answer, err := c.Transmit(t.Context(), apdu)
+		if err != nil || len(answer) < 2 || answer[len(answer)-2] != 0x90 && answer[len(answer)-2] != 0x61 {
+			t.Fatalf("%X: %X, %v", apdu, answer, err)
+		}
+		return answer
+	}
+	objects := c.Objects()
+	var tags []uint32
+	for tag := uint32(0x5FC10D); tag <= 0x5FC120; tag++ {
+		if foreign()[tag] == nil {
+			tags = append(tags, tag)
+		}
+	}
+	slices.SortStableFunc(tags, func(a, b uint32) int { return cmp.Compare(len(objects[b]), len(objects[a])) })
+	send(0x00, 0xA4, 0x04, 0x00, 9, 0xA0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00, 0x00)
+	before := c.Counts()
+	for _, tag := range tags {
+		if c.Counts().Read-before.Read >= n {
+			break
+		}
+		get := []byte{0x00, 0xCB, 0x3F, 0xFF, 0x00, 0x00, 5, 0x5C, 3, byte(tag >> 16), byte(tag >> 8), byte(tag), 0x00, 0x00}
+		if short {
+			get = append(append([]byte{}, get[:4]...), 5, 0x5C, 3, byte(tag>>16), byte(tag>>8), byte(tag), 0x00)
+		}
+		for answer := send(get...); answer[len(answer)-2] == 0x61; answer = send(0x00, 0xC0, 0x00, 0x00, 0x00) {
+			continue
+		}
+	}
+	return cardtest.Since(c.Counts(), before)
 }
 
 func TestCuts(t *testing.T) { cardtest.TestCuts(t, kind(virtual.Options{Capacity: 16 << 10})) }

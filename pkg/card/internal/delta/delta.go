@@ -1,38 +1,45 @@
-package piv
+// Package delta finds what two versions of some bytes have in common, wherever it
+// is in them, so that a card is written only what is new. It is pure, and for
+// package card and the profiles below it.
+package delta
 
-// minMatch is the number of equal bytes from which on they are shared rather
+// MinMatch is the number of equal bytes from which on they are shared rather
 // than written again: below, the entries in the header cost as much.
-const minMatch = 24
+const MinMatch = 24
 
-// match is a range of bytes that two versions have in common.
-type match struct{ at, from, n int } // offsets in the new and in the old version
+// Match is a range of N bytes that two versions have in common.
+type Match struct {
+	At   int // offset in the new version
+	From int // offset in the old version
+	N    int
+}
 
-// matches finds what of next is in old already, wherever it is there: in
-// ascending order, without overlaps, each of minMatch bytes or more.
-func matches(old, next []byte) []match {
+// Matches finds what of next is in old already, wherever it is there: in
+// ascending order, without overlaps, each of MinMatch bytes or more.
+func Matches(old, next []byte) []Match {
 	index := indexOf(old)
-	var list []match
+	var list []Match
 	shift := 0 // of the match before: what follows it is likely to have the same
-	for at, free := 0, 0; at+minMatch <= len(next); {
+	for at, free := 0, 0; at+MinMatch <= len(next); {
 		from, ok := candidate(index, old, next, at, shift)
 		if !ok {
 			at++
 			continue
 		}
 		m := extend(old, next, at, from, free)
-		if m.n < minMatch {
+		if m.N < MinMatch {
 			at++
 			continue
 		}
-		list, shift = append(list, m), m.from-m.at
-		at = m.at + m.n
+		list, shift = append(list, m), m.From-m.At
+		at = m.At + m.N
 		free = at
 	}
 	return list
 }
 
 // stride is the distance of the blocks that are indexed, and their size. A match
-// of minMatch bytes is found if it has a block, so always from 2*stride-1 on.
+// of MinMatch bytes is found if it has a block, so always from 2*stride-1 on.
 const stride = 12
 
 type block [stride]byte
@@ -63,7 +70,7 @@ func candidate(index map[block]int, old, next []byte, at, shift int) (from int, 
 
 // extend makes the match that lies about a pair of offsets, which may begin no
 // earlier than at free.
-func extend(old, next []byte, at, from, free int) match {
+func extend(old, next []byte, at, from, free int) Match {
 	end := 0
 	for at+end < len(next) && from+end < len(old) && next[at+end] == old[from+end] {
 		end++
@@ -71,5 +78,5 @@ func extend(old, next []byte, at, from, free int) match {
 	for at > free && from > 0 && next[at-1] == old[from-1] {
 		at, from, end = at-1, from-1, end+1
 	}
-	return match{at, from, end}
+	return Match{at, from, end}
 }
