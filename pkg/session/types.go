@@ -128,6 +128,10 @@ type Snapshot struct {
 	Committed time.Time // by the reader's clock
 	Header    []byte    // sealed
 	Bytes     uint64
+
+	// CriticalOnly says that the reader has none but the blobs of the critical
+	// part: it took the snapshot from a card.
+	CriticalOnly bool
 }
 
 // SnapshotQuery asks for a vault's snapshots, newest first.

@@ -41,6 +41,7 @@ func writeSnapshot(s Snapshot) *sessionpb.Snapshot {
 		CommittedUnixNano: s.Committed.UnixNano(),
 		Header:            s.Header,
 		Bytes:             s.Bytes,
+		CriticalOnly:      s.CriticalOnly,
 	}
 }
 
@@ -63,6 +64,8 @@ func readSnapshot(m *sessionpb.Snapshot) (Snapshot, error) {
 		Committed: time.Unix(0, m.GetCommittedUnixNano()).UTC(),
 		Header:    m.GetHeader(),
 		Bytes:     m.GetBytes(),
+
+		CriticalOnly: m.GetCriticalOnly(),
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrPortable is wrapped when bytes are no portable data set, or a damaged one.
@@ -50,6 +51,24 @@ func NewPortable(r Record, s SnapshotRecord, get func(BlobID) ([]byte, error)) (
 	return p, nil
 }
 
+// Adopted is the record of the snapshot in a store that takes it up after head,
+// nil for a vault's first. ErrStale says that it is not newer.
+func (p Portable) Adopted(head *SnapshotRecord) (SnapshotRecord, error) {
+	if err := p.check(); err != nil {
+		return SnapshotRecord{}, err
+	}
+	if head != nil && p.Snapshot.Seq <= head.Seq {
+		return SnapshotRecord{}, fmt.Errorf("%w: generation %d, the head has %d", ErrStale, p.Snapshot.Seq, head.Seq)
+	}
+	s := p.Snapshot
+	s.Critical = slices.Clone(s.Critical)
+	s.Blobs = slices.Clone(s.Critical)
+	for _, b := range p.Blobs {
+		s.Bytes += int64(len(b.Sealed))
+	}
+	return s, nil
+}
+
 // Fetch is a Fetch from the blobs on the card, for LoadCritical.
 func (p Portable) Fetch(ctx context.Context, ids []BlobID, got func(BlobID, []byte) error) error {
 	for _, id := range ids {
@@ -94,6 +113,9 @@ func (p Portable) Marshal() ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	if p.Record.Owner != "" {
+		return nil, fmt.Errorf("%w: an owner", ErrPortable)
+	}
 	var body []byte
 	for _, blob := range p.Blobs {
 		b, err := encodeCBOR(&blobWire{ID: blob.ID[:], Sealed: blob.Sealed})
@@ -128,8 +150,8 @@ func (p Portable) tail() ([]byte, error) {
 }
 
 func (p Portable) check() error {
-	if p.Record.Owner != "" || len(p.Snapshot.Blobs) > 0 || p.Snapshot.Bytes != 0 || len(p.Blobs) != len(p.Snapshot.Critical) {
-		return fmt.Errorf("%w: an owner, or blobs that do not fit the snapshot", ErrPortable)
+	if len(p.Snapshot.Blobs) > 0 || p.Snapshot.Bytes != 0 || len(p.Blobs) != len(p.Snapshot.Critical) {
+		return fmt.Errorf("%w: blobs that do not fit the snapshot", ErrPortable)
 	}
 	if len(p.Blobs) > MaxPortableBlobs {
 		return fmt.Errorf("%w: %d blobs: %w", ErrPortable, len(p.Blobs), ErrLimit)
@@ -149,7 +171,10 @@ func UnmarshalPortable(b []byte) (Portable, error) {
 	if err != nil {
 		return Portable{}, fmt.Errorf("%w: %w", ErrPortable, err)
 	}
-	return p, p.check()
+	if err = p.check(); err == nil && p.Record.Owner != "" {
+		err = fmt.Errorf("%w: an owner", ErrPortable)
+	}
+	return p, err
 }
 
 func unmarshalPortable(b []byte) (p Portable, err error) {

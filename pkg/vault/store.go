@@ -198,6 +198,12 @@ type Store interface {
 	// blobs that nothing names any more are staged) and every added blob be stored and undamaged (a BlobError of
 	// ErrNoBlob or ErrDamaged). The same commit once more changes nothing.
 	Commit(id VaultID, c Commit, now time.Time) error
+	// Adopt takes up what a card holds: in a vault that the store has, a snapshot
+	// newer than the newest whose record reads (ErrStale), and the record's label
+	// and slots; else the vault as well, with the record's owner. The snapshot
+	// consists of the critical part alone. ErrPortable, ErrLimit; a BlobError of
+	// ErrConflict.
+	Adopt(p Portable) error
 	// Snapshots lists a vault's snapshots, the newest first. Where records are
 	// damaged it returns the others, and an error that wraps ErrDamaged.
 	Snapshots(id VaultID) ([]SnapshotRecord, error)

@@ -47,7 +47,8 @@ type backupRun struct {
 	session *session.Session
 	before  traffic // on the link, when it began
 	vault   opened
-	base    *vault.DataSet // at the reader; nil for none
+	base    *vault.DataSet // at the reader, complete; nil for none
+	below   *vault.DataSet // at the reader, the critical part of one that came on a card; nil for none
 	sight   sight
 	meant   map[userdata.Name]uint64 // the owner's words, as of the sight
 	failure error
@@ -84,6 +85,9 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	}
 	if r.base, err = r.follow(ctx, r.session, r.vault); err != nil {
 		return 0, err
+	}
+	if r.base != nil && !r.base.Complete() {
+		r.base, r.below = nil, r.base
 	}
 	r.meant = r.book.meant()
 	if r.sight, err = r.lookOnce(ctx, look{why: "backup"}); err != nil {
@@ -152,14 +156,18 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 	if r.full || r.base == nil {
 		mode = vault.Full
 	}
+	var head *vault.Head
 	if r.base != nil {
 		seq = r.base.Header().Seq + 1
+	} else if r.below != nil {
+		h := r.below.Header()
+		seq, head = h.Seq+1, &vault.Head{Snapshot: h.Snapshot, Blobs: r.below.Blobs(vault.Critical)}
 	} else if ours := r.book.current(); ours != nil {
 		seq = ours.Header().Seq + 1 // a new vault goes on counting, so that a card is not newer than it
 	}
 	repack := backup.Repack(r.base)
 	w, err := vault.NewWriter(vault.WriterConfig{
-		Key: r.vault.key, Vault: r.vault.id, Base: r.base, Mode: mode, Snapshot: p.Snapshot,
+		Key: r.vault.key, Vault: r.vault.id, Base: r.base, Head: head, Mode: mode, Snapshot: p.Snapshot,
 		Seq: seq, Now: r.now().UTC(), Repack: repack, Put: up.put,
 	})
 	if err != nil {

@@ -22,6 +22,9 @@ func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
 	})
 	err = s.Events(ctx, func(e session.Event) error {
 		d.hear(e, reader.ID)
+		if e.Kind == session.EventCard && e.Card.Status == session.CardOtherVault {
+			greeting.Go(func() { d.greet(ctx) }) // it may be this owner's, from another reader
+		}
 		return nil
 	})
 	if ctx.Err() == nil {

@@ -85,7 +85,8 @@ func (d *Daemon) newVault() (opened, error) {
 }
 
 // find asks the reader for its vaults (step 612): the one with that id if this
-// device owns it, and those that it might take over.
+// device owns it, and those that it might take over. One of its own that nobody
+// owns there came on a card from another reader, and is claimed.
 func (d *Daemon) find(ctx context.Context, s *session.Session, id vault.VaultID) (mine *session.Vault, others []session.Vault, err error) {
 	all, err := s.Vaults(ctx)
 	if err != nil {
@@ -94,6 +95,11 @@ func (d *Daemon) find(ctx context.Context, s *session.Session, id vault.VaultID)
 	for _, v := range all {
 		switch {
 		case v.Mine && v.ID == id:
+			mine = &v
+		case v.ID == id && v.Owner == "" && hasSlot(v, slotReader):
+			if _, err := d.claim(ctx, s, v); err != nil {
+				return nil, nil, err
+			}
 			mine = &v
 		case v.ID == id: // was this device's, and is another's now
 		case v.Head != nil && hasSlot(v, slotReader):
@@ -120,6 +126,12 @@ func (d *Daemon) head(ctx context.Context, s *session.Session, v opened) (*vault
 		return nil, err
 	}
 	id := vault.SnapshotID(mine.Head.ID)
+	if mine.Head.CriticalOnly {
+		ds, err := d.load(ctx, s, v, *mine.Head)
+		if err != nil || !ds.Complete() {
+			return ds, err
+		}
+	}
 	if ds := d.book.current(); ds != nil && ds.Header().Snapshot == id {
 		return ds, nil
 	}
@@ -143,6 +155,9 @@ func (d *Daemon) follow(ctx context.Context, s *session.Session, v opened) (*vau
 	if err != nil || base == nil {
 		return nil, err
 	}
+	if !base.Complete() {
+		return base, nil // no reference: it does not tell of all that there is to be
+	}
 	ours := d.book.current()
 	if ours != nil && ours.Header().Seq >= base.Header().Seq {
 		if ours.Header().Seq > base.Header().Seq {
@@ -155,8 +170,18 @@ func (d *Daemon) follow(ctx context.Context, s *session.Session, v opened) (*vau
 	return base, d.adopt(base, turn{Lost: d.book.lostBy(base, report.Findings, nil)})
 }
 
-// load reads a data set from the reader.
+// load reads a data set from the reader: of one that came on a card, the critical
+// part, unless it has no other.
 func (d *Daemon) load(ctx context.Context, s *session.Session, v opened, snap session.Snapshot) (*vault.DataSet, error) {
+	if snap.CriticalOnly {
+		h, err := vault.OpenHeader(v.key, v.id, vault.SnapshotID(snap.ID), snap.Header)
+		if err != nil {
+			return nil, err
+		}
+		if len(h.Index[vault.Bulk]) > 0 {
+			return vault.LoadCritical(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetchFrom(s, v.id))
+		}
+	}
 	return vault.LoadDataSet(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetchFrom(s, v.id))
 }
 

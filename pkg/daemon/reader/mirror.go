@@ -26,10 +26,16 @@ type mirror struct {
 	wake chan struct{} // the card may have to be written
 
 	mu    sync.Mutex
+	seen  sight
+	pulls uint64 // how often the card went
+}
+
+// sight is what a look at the card found.
+type sight struct {
 	state session.CardState
 	on    vault.VaultID // what the card holds, or is to hold; zero: not known
 	facts cardFacts
-	pulls uint64 // how often the card went
+	offer *vault.Portable // what the card holds of a vault that the store does not know
 }
 
 // cardFacts is what a status says of the card in the reader.
@@ -45,7 +51,7 @@ const cardTime = 2 * time.Minute
 func newMirror(store vault.Store, log *slog.Logger, changed func(session.CardState)) *mirror {
 	return &mirror{
 		store: store, log: log, changed: changed, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		state: session.CardState{Status: session.CardNone},
+		seen: sight{state: session.CardState{Status: session.CardNone}},
 	}
 }
 
@@ -93,7 +99,7 @@ func (m *mirror) gone(detail string) {
 	m.pulls++
 	pulls := m.pulls
 	m.mu.Unlock()
-	m.set(pulls, session.CardState{Status: session.CardNone, Detail: detail}, vault.VaultID{}, cardFacts{})
+	m.set(pulls, sight{state: session.CardState{Status: session.CardNone, Detail: detail}})
 }
 
 func text(err error) string {
@@ -105,17 +111,17 @@ func text(err error) string {
 
 // set notes what a look at the card found. pulls was counted before that look:
 // a card that was pulled since then is not there any more, whatever it held.
-func (m *mirror) set(pulls uint64, s session.CardState, on vault.VaultID, f cardFacts) {
+func (m *mirror) set(pulls uint64, s sight) {
 	m.mu.Lock()
 	if pulls != m.pulls {
 		m.mu.Unlock()
 		return
 	}
-	same := m.state == s
-	m.state, m.on, m.facts = s, on, f
+	same := m.seen.state == s.state
+	m.seen = s
 	m.mu.Unlock()
 	if !same {
-		m.changed(s)
+		m.changed(s.state)
 	}
 }
 
@@ -123,8 +129,8 @@ func (m *mirror) set(pulls uint64, s session.CardState, on vault.VaultID, f card
 func (m *mirror) stateFor(id vault.VaultID) session.CardState {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := m.state
-	if good := s.Status == session.CardOK || s.Status == session.CardStale || s.Status == session.CardFull; good && !m.on.IsZero() && m.on != id {
+	s := m.seen.state
+	if good := s.Status == session.CardOK || s.Status == session.CardStale || s.Status == session.CardFull; good && !m.seen.on.IsZero() && m.seen.on != id {
 		// Another device of this reader has its card in: nothing is wrong with
 		// that, and there is no card for this one.
 		return session.CardState{Status: session.CardNone, Detail: "the card in the reader is another device's"}
@@ -136,7 +142,7 @@ func (m *mirror) stateFor(id vault.VaultID) session.CardState {
 func (m *mirror) holds(id vault.VaultID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.state.Status == session.CardOK && m.on == id
+	return m.seen.state.Status == session.CardOK && m.seen.on == id
 }
 
 func (m *mirror) pulled() uint64 {
@@ -148,7 +154,27 @@ func (m *mirror) pulled() uint64 {
 func (m *mirror) look() (session.CardState, cardFacts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.state, m.facts
+	return m.seen.state, m.seen.facts
+}
+
+// offered is what the card holds of a vault that the store does not know; nil for
+// nothing.
+func (m *mirror) offered() *vault.Portable {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen.offer
+}
+
+// took takes note that the store knows the vault on the card by now.
+func (m *mirror) took(p *vault.Portable) {
+	m.mu.Lock()
+	s, pulls := m.seen, m.pulls
+	m.mu.Unlock()
+	if s.offer == p {
+		s.on, s.offer = p.Record.ID, nil
+		s.state = session.CardState{Status: session.CardOK, Generation: s.state.Generation}
+		m.set(pulls, s)
+	}
 }
 
 // update writes a vault's newest snapshot to the card, if the card is that
@@ -167,20 +193,20 @@ func (m *mirror) update(ctx context.Context, id vault.VaultID) session.CardState
 // card the vault that asks decides whose it will be.
 func (m *mirror) sync(ctx context.Context, asking vault.VaultID) {
 	pulls := m.pulled()
-	state, on, facts := session.CardState{Status: session.CardNone}, vault.VaultID{}, cardFacts{}
+	seen := sight{state: session.CardState{Status: session.CardNone}}
 	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
-		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium)}
+		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium), pulls: pulls}
 		err := v.sync(ctx, asking)
-		state, on, facts = v.state, v.on, v.facts
+		seen = v.sight
 		return err
 	})
 	if err != nil {
-		state = m.failed(err)
+		seen.state = m.failed(err)
 	}
-	if state.Status == session.CardNone {
-		on, facts = vault.VaultID{}, cardFacts{}
+	if seen.state.Status == session.CardNone {
+		seen = sight{state: seen.state}
 	}
-	m.set(pulls, state, on, facts)
+	m.set(pulls, seen)
 }
 
 // visit has the card for itself.

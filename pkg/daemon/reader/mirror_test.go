@@ -142,37 +142,139 @@ func TestCardOfOtherVault(t *testing.T) {
 	}
 }
 
-// TestNewerCard brings back a card that was written at another reader, with a
-// newer snapshot than this one has. It is left as it is.
-func TestNewerCard(t *testing.T) {
+// twoReaders has a phone back up to two readers, the second of which has a card:
+// there the vault is one generation further.
+func twoReaders(t *testing.T) (home, away *rig, phone session.Peer, id vault.VaultID) {
+	t.Helper()
 	card := cardAt(filepath.Join(t.TempDir(), "card.img"), 64<<10)
-	away, home := newRigWith(t, card), newRigWith(t, cardAt(card.Path, card.Size))
-	var id vault.VaultID
-	var phone session.Peer
-	for _, r := range []*rig{home, away} { // the phone backs up to both
+	away, home = newRigWith(t, card), newRigWith(t, card)
+	for _, r := range []*rig{away, home} {
 		phone = r.pair("phone")
-		id = r.create(phone, 1)
+		id = r.create(phone, 1, slotReader)
 		r.backUp(phone, id, blob(1, 10))
 	}
 	away.initCard()
-	away.wantCard(away.backUp(phone, id, blob(2, 10)), session.CardOK)
-	before, err := os.ReadFile(card.Path)
-	home.must(err)
-	home.wantCard(home.insert(), session.CardStale)
-	owner, err := home.d.store.Vault(id)
-	home.must(err)
-	at := session.Peer{ID: owner.Owner}
+	owner, err := away.d.store.Vault(id)
+	away.must(err)
+	away.wantCard(away.backUp(session.Peer{ID: owner.Owner}, id, blob(2, 10)), session.CardOK)
+	return home, away, phone, id
+}
+
+// TestNewerCard brings back a card that was written at another reader, with a
+// newer snapshot than this one has: it is taken up, and gone on with.
+func TestNewerCard(t *testing.T) {
+	home, _, phone, id := twoReaders(t)
+	home.wantCard(home.insert(), session.CardOK)
+	head := home.vaults(phone)[id]
+	if head.Head.Seq != 2 || !head.Head.CriticalOnly || !head.OnCard || !head.Mine {
+		t.Fatalf("the phone is told of %+v", head)
+	}
+	var got []byte
+	home.must(home.d.Get(t.Context(), phone, session.BlobQuery{Vault: id, IDs: []session.ID{blob(2, 10).ID}}, func(b session.Blob) error {
+		got = b.Data
+		return nil
+	}))
+	if string(got) != string(blob(2, 10).Data) {
+		t.Errorf("the blob is %x", got)
+	}
+	home.wantCard(home.backUp(phone, id, blob(3, 10)), session.CardOK)
+	if got := home.onCard(id); got.Seq != 3 {
+		t.Errorf("the card holds generation %d", got.Seq)
+	}
+}
+
+// TestAsNewCard puts in a card that holds another snapshot of the same generation:
+// it is left as it is until there is a newer one.
+func TestAsNewCard(t *testing.T) {
+	home, _, phone, id := twoReaders(t)
+	path := home.d.cfg.Card.Path
+	home.must(os.Rename(path, path+".away"))
 	changed := home.next(id)
 	changed.Snapshot = session.ID{99}
-	state, err := home.d.Commit(t.Context(), at, changed) // as old as the card's, and another
+	_, err := home.d.Commit(t.Context(), phone, changed)
 	home.must(err)
-	home.wantCard(state, session.CardStale)
-	after, err := os.ReadFile(card.Path)
+	home.must(os.Rename(path+".away", path))
+	before, err := os.ReadFile(path)
+	home.must(err)
+	home.wantCard(home.insert(), session.CardStale)
+	after, err := os.ReadFile(path)
 	home.must(err)
 	if string(before) != string(after) {
-		t.Error("a newer card was written over")
+		t.Error("a card that is as new was written over")
 	}
-	home.wantCard(home.backUp(at, id, blob(3, 10)), session.CardOK) // newer than the card's now
+	home.wantCard(home.backUp(phone, id, blob(3, 10)), session.CardOK)
+}
+
+// TestOlderCard puts in a card that missed a backup: that is said, then it is
+// brought up to date.
+func TestOlderCard(t *testing.T) {
+	r := newRig(t)
+	phone := r.pair("phone")
+	id := r.create(phone, 1)
+	r.initCard()
+	r.backUp(phone, id, blob(1, 10))
+	path := r.d.cfg.Card.Path
+	r.must(os.Rename(path, path+".away"))
+	r.d.mirror.notice(card.Event{Kind: card.EventRemoved})
+	r.wantCard(r.backUp(phone, id, blob(2, 10)), session.CardNone)
+	r.must(os.Rename(path+".away", path))
+	var told []session.CardStatus
+	changed := r.d.mirror.changed
+	r.d.mirror.changed = func(s session.CardState) {
+		told = append(told, s.Status)
+		changed(s)
+	}
+	r.wantCard(r.insert(), session.CardOK)
+	if len(told) != 2 || told[0] != session.CardStale || told[1] != session.CardOK {
+		t.Errorf("told %v", told)
+	}
+}
+
+// TestCardAtNewReader puts the card into a reader that has nothing: who pairs with
+// that and claims the vault gets what the card holds. Until then nothing of it
+// stays there.
+func TestCardAtNewReader(t *testing.T) {
+	_, away, _, id := twoReaders(t)
+	fresh := newRigWith(t, away.d.cfg.Card)
+	phone := fresh.pair("phone")
+	fresh.wantCard(fresh.insert(), session.CardOtherVault)
+	offer := fresh.vaults(phone)[id]
+	if offer.Mine || !offer.OnCard || offer.Head == nil || offer.Head.Seq != 2 || !offer.Head.CriticalOnly {
+		t.Fatalf("the phone is told of %+v", offer)
+	}
+	if records, err := fresh.d.store.Vaults(); err != nil || len(records) != 0 {
+		t.Fatalf("the reader keeps %+v, %v", records, err)
+	}
+	slots, err := fresh.d.ClaimVault(t.Context(), phone, id)
+	fresh.must(err)
+	if len(slots) != 1 || slots[0].Kind != slotReader || len(slots[0].Data) == 0 {
+		t.Fatalf("slots %+v", slots)
+	}
+	got := fresh.vaults(phone)[id]
+	if !got.Mine || !got.OnCard || got.Head.Seq != 2 {
+		t.Fatalf("the phone is told of %+v", got)
+	}
+	fresh.wantCard(fresh.backUp(phone, id, blob(3, 10)), session.CardOK)
+	if got := fresh.onCard(id); got.Seq != 3 {
+		t.Errorf("the card holds generation %d", got.Seq)
+	}
+}
+
+// TestLockedCardAtNewReader offers nothing of a vault that only its passcode opens.
+func TestLockedCardAtNewReader(t *testing.T) {
+	card := cardAt(filepath.Join(t.TempDir(), "card.img"), 64<<10)
+	r, fresh := newRigWith(t, card), newRigWith(t, card)
+	phone := r.pair("phone")
+	id := r.create(phone, 1, "passcode")
+	r.initCard()
+	r.wantCard(r.backUp(phone, id, blob(1, 10)), session.CardOK)
+	thief := fresh.pair("thief")
+	fresh.wantCard(fresh.insert(), session.CardOtherVault)
+	if got := fresh.vaults(thief); len(got) != 0 {
+		t.Errorf("offered %+v", got)
+	}
+	_, err := fresh.d.ClaimVault(t.Context(), thief, id)
+	fresh.want(err, session.ErrNoVault)
 }
 
 // TestFullCard backs up more than the card takes. The store has it, and the card

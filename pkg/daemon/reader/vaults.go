@@ -22,7 +22,7 @@ func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, err
 	if err != nil {
 		return nil, remote(err)
 	}
-	var out []session.Vault
+	out := d.onCardOnly()
 	for _, r := range records {
 		if r.Owner != p.ID && slot(r, slotReader) == nil {
 			continue
@@ -34,6 +34,49 @@ func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, err
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// onCardOnly describes the vault on the card that the store does not know, as one
+// without an owner. Where it opens with its passcode only, it is not offered.
+func (d *Daemon) onCardOnly() []session.Vault {
+	p := d.mirror.offered()
+	if p == nil || slot(p.Record, slotReader) == nil {
+		return nil
+	}
+	next, err := p.Adopted(nil)
+	if err != nil {
+		return nil
+	}
+	head := snapshot(next)
+	return []session.Vault{{
+		ID: p.Record.ID, Created: p.Record.Created, Label: p.Record.Label, OnCard: true,
+		Slots: kinds(p.Record.Slots), Snapshots: 1, Head: &head,
+	}}
+}
+
+func kinds(slots []vault.Slot) []session.Slot {
+	var out []session.Slot
+	for _, s := range slots {
+		out = append(out, session.Slot{Kind: s.Kind})
+	}
+	return out
+}
+
+// takeUp puts the vault on the card into the store, where a device asks for it.
+// A card that is in the reader for a while leaves nothing there otherwise.
+func (d *Daemon) takeUp(id session.ID, owner string) error {
+	p := d.mirror.offered()
+	if p == nil || session.ID(p.Record.ID) != id || slot(p.Record, slotReader) == nil {
+		return nil
+	}
+	owned := *p
+	owned.Record.Owner = owner
+	if err := d.store.Adopt(owned); err != nil {
+		return err
+	}
+	d.log.Info("took up the vault on the card", "vault", p.Record.ID, "seq", p.Snapshot.Seq)
+	d.mirror.took(p)
+	return nil
 }
 
 // readable lists the vaults of a store. A damaged record costs that vault and
@@ -54,9 +97,7 @@ func (d *Daemon) describe(r vault.Record, caller string) (session.Vault, error) 
 	if owner, err := d.keys.Peer(r.Owner); err == nil {
 		v.Owner = owner.Name
 	}
-	for _, s := range r.Slots {
-		v.Slots = append(v.Slots, session.Slot{Kind: s.Kind})
-	}
+	v.Slots = kinds(r.Slots)
 	list, err := d.snapshots(r.ID)
 	if err != nil || len(list) == 0 {
 		return v, err
@@ -80,6 +121,7 @@ func (d *Daemon) snapshots(id vault.VaultID) ([]vault.SnapshotRecord, error) {
 func snapshot(r vault.SnapshotRecord) session.Snapshot {
 	return session.Snapshot{
 		ID: r.Snapshot, Parent: r.Parent, Seq: r.Seq, Committed: r.Committed, Header: r.Header, Bytes: uint64(r.Bytes),
+		CriticalOnly: len(r.Blobs) == len(r.Critical),
 	}
 }
 
@@ -110,8 +152,12 @@ func (d *Daemon) CreateVault(_ context.Context, p session.Peer, v session.NewVau
 
 // ClaimVault makes a replacement device the owner of a vault (paragraph 38). The
 // owner's consent is having paired the device, and having chosen no passcode. A
-// device that is here itself has not been replaced.
+// device that is here itself has not been replaced. What is on the card alone,
+// because it was written at another reader, is taken up.
 func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([]session.Slot, error) {
+	if err := d.takeUp(id, p.ID); err != nil {
+		return nil, remote(err)
+	}
 	r, err := d.store.Vault(id)
 	if err != nil {
 		return nil, remote(err)

@@ -15,10 +15,8 @@ type visit struct {
 	*mirror
 	medium  card.Medium
 	objects *card.Store
-
-	state session.CardState
-	on    vault.VaultID
-	facts cardFacts
+	pulls   uint64 // before it began
+	sight
 }
 
 func (v *visit) sync(ctx context.Context, asking vault.VaultID) error {
@@ -38,7 +36,7 @@ func (v *visit) sync(ctx context.Context, asking vault.VaultID) error {
 	case err != nil:
 		return err
 	}
-	return v.compare(ctx, object)
+	return v.compare(ctx, object, asking)
 }
 
 // begin gives a blank card to the vault that asks; when none does, to the only
@@ -57,7 +55,7 @@ func (v *visit) begin(ctx context.Context, asking vault.VaultID) error {
 }
 
 // compare decides by the vault's generation, not by any clock.
-func (v *visit) compare(ctx context.Context, object card.Object) error {
+func (v *visit) compare(ctx context.Context, object card.Object, asking vault.VaultID) error {
 	p, err := vault.UnmarshalPortable(object.Data)
 	if err != nil {
 		return fmt.Errorf("cannot read what the card holds: %w", err)
@@ -66,29 +64,53 @@ func (v *visit) compare(ctx context.Context, object card.Object) error {
 	v.state = session.CardState{Status: session.CardOK, Generation: object.Generation}
 	list, err := v.store.Snapshots(v.on)
 	if errors.Is(err, vault.ErrNoVault) {
+		v.on, v.offer = vault.VaultID{}, &p
 		v.state = session.CardState{
 			Status: session.CardOtherVault, Generation: object.Generation,
-			Detail: "the card holds data that this reader does not know",
+			Detail: "the card holds data that this reader does not know; a device of its owner may take it up",
 		}
 		return nil
 	}
 	if err != nil && !errors.Is(err, vault.ErrDamaged) {
 		return err
 	}
-	return v.decide(ctx, p, list, object.Generation)
+	return v.decide(ctx, p, list, object.Generation, asking.IsZero())
 }
 
-func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.SnapshotRecord, generation uint64) error {
+// decide brings up to date what is older: the card or the store. A card that was
+// just put in and is older is reported before it is written.
+func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.SnapshotRecord, generation uint64, inserted bool) error {
+	v.state.Generation = generation
 	switch {
-	case len(list) > 0 && p.Snapshot.Snapshot == list[0].Snapshot:
+	case len(list) == 0 || p.Snapshot.Seq > list[0].Seq:
+		return v.adopt(p)
+	case p.Snapshot.Snapshot == list[0].Snapshot:
 		return nil
-	case len(list) > 0 && p.Snapshot.Seq < list[0].Seq:
-		return v.write(ctx, v.on, generation+1)
+	case p.Snapshot.Seq == list[0].Seq:
+		v.state.Status = session.CardStale
+		v.state.Detail = fmt.Sprintf("the card holds another snapshot %d than this reader, written at another one; the next backup decides", p.Snapshot.Seq)
+		return nil
 	}
-	v.state = session.CardState{
-		Status: session.CardStale, Generation: generation,
-		Detail: "the card holds a snapshot that this reader does not have; it was written at another reader",
+	if inserted {
+		v.state.Status = session.CardStale
+		v.state.Detail = fmt.Sprintf("the card is older: it holds snapshot %d, the reader %d; it is being written", p.Snapshot.Seq, list[0].Seq)
+		v.log.Info("the card is older than the store", "card", p.Snapshot.Seq, "store", list[0].Seq)
+		v.set(v.pulls, v.sight)
 	}
+	return v.write(ctx, v.on, generation+1)
+}
+
+// adopt takes up what was written to the card at another reader. Where the store
+// cannot, the card is as good as before.
+func (v *visit) adopt(p vault.Portable) error {
+	err := v.store.Adopt(p)
+	if err != nil {
+		v.log.Error("cannot take up what the card holds", "vault", p.Record.ID, "error", err)
+		v.state.Status = session.CardStale
+		v.state.Detail = fmt.Sprintf("the card holds snapshot %d, written at another reader, and it cannot be taken up: %v", p.Snapshot.Seq, err)
+		return nil
+	}
+	v.log.Info("took up what was written to the card at another reader", "vault", p.Record.ID, "seq", p.Snapshot.Seq)
 	return nil
 }
 

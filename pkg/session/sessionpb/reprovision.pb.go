@@ -1386,6 +1386,7 @@ type Snapshot struct {
 	CommittedUnixNano int64                  `protobuf:"varint,4,opt,name=committed_unix_nano,json=committedUnixNano,proto3" json:"committed_unix_nano,omitempty"` // by the reader's clock
 	Header            []byte                 `protobuf:"bytes,5,opt,name=header,proto3" json:"header,omitempty"`                                                   // sealed
 	Bytes             uint64                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	CriticalOnly      bool                   `protobuf:"varint,7,opt,name=critical_only,json=criticalOnly,proto3" json:"critical_only,omitempty"` // taken from a card: the reader has no other blobs of it
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -1460,6 +1461,13 @@ func (x *Snapshot) GetBytes() uint64 {
 		return x.Bytes
 	}
 	return 0
+}
+
+func (x *Snapshot) GetCriticalOnly() bool {
+	if x != nil {
+		return x.CriticalOnly
+	}
+	return false
 }
 
 type MissingRequest struct {
@@ -2111,14 +2119,15 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x01(\x04R\x04from\"_\n" +
 	"\x11SnapshotsResponse\x126\n" +
 	"\tsnapshots\x18\x01 \x03(\v2\x18.reprovision.v1.SnapshotR\tsnapshots\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"\xa2\x01\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\xc7\x01\n" +
 	"\bSnapshot\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06parent\x18\x02 \x01(\fR\x06parent\x12\x10\n" +
 	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12.\n" +
 	"\x13committed_unix_nano\x18\x04 \x01(\x03R\x11committedUnixNano\x12\x16\n" +
 	"\x06header\x18\x05 \x01(\fR\x06header\x12\x14\n" +
-	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\"8\n" +
+	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x12#\n" +
+	"\rcritical_only\x18\a \x01(\bR\fcriticalOnly\"8\n" +
 	"\x0eMissingRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x10\n" +
 	"\x03ids\x18\x02 \x03(\fR\x03ids\"#\n" +

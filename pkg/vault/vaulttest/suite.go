@@ -31,7 +31,7 @@ func Run(t *testing.T, subject Subject) {
 		"put and get": testPutGet, "put is idempotent": testIdempotent, "conflict": testConflict,
 		"damage is seen and healed": testDamage, "blob limits": testBlobLimits, "unstage": testUnstage,
 		"commit": testCommit, "commit repeated": testCommitRepeated, "stale": testStale, "bad commits": testBadCommits,
-		"damaged head": testDamagedHead, "damaged head again": testDamagedHeadAgain,
+		"damaged head": testDamagedHead, "adopt": testAdopt, "adopt newer": testAdoptNewer, "damaged head again": testDamagedHeadAgain,
 		"vaults are apart": testApart, "no vault": testNoVault, "lasting": testLasting, "nothing is shared": testAliasing,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,72 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// Adopt implements vault.Store.
+func (s *Store) Adopt(p vault.Portable) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		in, err := s.lodge(tx, p.Record)
+		if err != nil {
+			return err
+		}
+		head, damaged := in.head()
+		next, err := p.Adopted(head)
+		if err != nil {
+			return err
+		}
+		if err := s.put(tx, in.id, p.Blobs); err != nil {
+			return err
+		}
+		if err := in.claim(next.Blobs); err != nil {
+			return err
+		}
+		value, err := next.MarshalBinary()
+		if err != nil {
+			return err
+		}
+		err = errors.Join(in.forget(damaged), in.snapshots.Put(seqKey(next.Seq), sum(value)))
+		if err != nil || len(damaged) == 0 {
+			return err
+		}
+		return in.restage()
+	})
+	if err != nil {
+		return fmt.Errorf("cannot take up snapshot %s: %w", p.Snapshot.Snapshot, err)
+	}
+	return nil
+}
+
+// lodge finds the vault of a record, or makes it. A vault that is there keeps its
+// owner and its time of creation.
+func (s *Store) lodge(tx *bbolt.Tx, r vault.Record) (room, error) {
+	in, err := enter(tx, r.ID)
+	there := err == nil
+	if err != nil && !errors.Is(err, vault.ErrNoVault) {
+		return in, err
+	}
+	if there {
+		old, err := record(in.bucket)
+		if err != nil {
+			return in, err
+		}
+		r.Owner, r.Created = old.Owner, old.Created
+	}
+	value, err := r.MarshalBinary()
+	if err != nil {
+		return in, err
+	}
+	if there {
+		return in, in.bucket.Put([]byte(keyRecord), sum(value))
+	}
+	if err := s.create(tx, r.ID, value); err != nil {
+		return in, err
+	}
+	return enter(tx, r.ID)
+}
