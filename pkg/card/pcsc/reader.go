@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/reprovision/reprovision/pkg/card"
@@ -45,13 +46,14 @@ func (r *Reader) WithCard(ctx context.Context, fn func(context.Context, card.Med
 	case <-ctx.Done():
 		return fmt.Errorf("cannot use card: %w", waited(ctx, card.ErrBusy))
 	}
-	// The turn ends with the session: one that is stuck keeps it.
-	release := func() { <-r.turn }
-	s, medium, err := r.begin(ctx, release)
+	// The turn ends with the sessions: one that is stuck keeps it.
+	turn := &hold{left: 1, release: func() { <-r.turn }}
+	defer turn.done()
+	s, medium, err := r.begin(ctx, turn)
 	if err != nil {
 		return fmt.Errorf("cannot use card: %w", err)
 	}
-	defer s.end(release)
+	defer s.end(turn.done)
 	defer func() {
 		if s.failed == nil { // else the card may be another one by now
 			r.tell(seen{s.reader, medium.Identity()})
@@ -60,39 +62,26 @@ func (r *Reader) WithCard(ctx context.Context, fn func(context.Context, card.Med
 	return fn(ctx, medium)
 }
 
-// attempts is how often a session is begun while the card gets lost before its
-// profile is known: a reset by another program that began before the session may
-// still be under way, and nothing was done yet.
-const attempts = 3
+// hold releases something when all who hold it are done.
+type hold struct {
+	mu      sync.Mutex
+	left    int
+	release func()
+}
 
-// begin opens a session and the card in it. After an error, release is called
-// once PC/SC has nothing of the session any more.
-func (r *Reader) begin(ctx context.Context, release func()) (*session, card.Medium, error) {
-	for attempt := 1; ; attempt++ {
-		s, err := openSession(ctx, r.order, r.config.APDUTimeout, release)
-		if err != nil {
-			return nil, nil, err
-		}
-		r.setLast(s.reader)
-		medium, err := r.open(ctx, s)
-		if err == nil {
-			return s, medium, nil
-		}
-		if attempt == attempts || !errors.Is(err, card.ErrRemoved) {
-			s.end(release)
-			return nil, nil, err
-		}
-		over := make(chan struct{})
-		s.end(func() { close(over) })
-		select {
-		case <-over:
-		default: // stuck
-			go func() {
-				<-over
-				release()
-			}()
-			return nil, nil, err
-		}
+func (h *hold) add() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.left++
+}
+
+func (h *hold) done() {
+	h.mu.Lock()
+	h.left--
+	last := h.left == 0
+	h.mu.Unlock()
+	if last {
+		h.release()
 	}
 }
 
@@ -133,6 +122,9 @@ func (r *Reader) setLast(reader string) {
 	defer r.mu.Unlock()
 	r.last = reader
 }
+
+// counts tells whether a reader is one to use.
+func (r *Reader) counts(name string) bool { return strings.Contains(name, r.config.Match) }
 
 // order lists the readers to try.
 func (r *Reader) order(names []string) []string {

@@ -27,7 +27,7 @@ func (r *Reader) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer cancel()
-	group.Go(func() { (&watcher{pick: r.pick, out: sights}).run(ctx) })
+	group.Go(func() { (&watcher{pick: r.pick, counts: r.counts, out: sights}).run(ctx) })
 	p := presence{reader: r, stop: func() {}}
 	for {
 		select {
@@ -49,6 +49,7 @@ func (r *Reader) Run(ctx context.Context) error {
 // identified is the outcome of reading the card of a sight.
 type identified struct {
 	sight    sight
+	reader   string // that has the right card; "" if that is not known
 	identity string
 	err      error
 }
@@ -65,7 +66,7 @@ type presence struct {
 // see takes up a new sight. A card that is there is announced once it was read.
 func (p *presence) see(now sight) {
 	p.stop()
-	exchanged := p.sight.present && now.present
+	exchanged := p.sight.present && now.present && (p.sight.reader != now.reader || p.sight.counter != now.counter)
 	p.sight = now
 	switch {
 	case now.err != nil:
@@ -83,7 +84,7 @@ func (p *presence) start(ctx context.Context, group *sync.WaitGroup, out chan<- 
 		for wait := identifyRetry; ; wait = min(2*wait, identifyLast) {
 			identity, err := r.identity(ctx)
 			select {
-			case out <- identified{now, identity, err}:
+			case out <- identified{now, r.found(err), identity, err}:
 			case <-ctx.Done():
 				return
 			}
@@ -92,6 +93,16 @@ func (p *presence) start(ctx context.Context, group *sync.WaitGroup, out chan<- 
 			}
 		}
 	})
+}
+
+// found is the reader with the card that was read without an error.
+func (r *Reader) found(err error) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		return ""
+	}
+	return r.last
 }
 
 // identity reads the identity of the card that is in.
@@ -107,7 +118,7 @@ func (r *Reader) identity(ctx context.Context) (identity string, err error) {
 
 // identify takes up what was read from a card that is still in.
 func (p *presence) identify(id identified) {
-	if id.sight != p.sight || errors.Is(id.err, card.ErrNoCard) || errors.Is(id.err, card.ErrNoService) {
+	if id.sight != p.sight || id.reader != "" && id.reader != p.sight.reader || errors.Is(id.err, card.ErrNoCard) || errors.Is(id.err, card.ErrNoService) {
 		return // the watcher knows better, or soon will
 	}
 	p.announce(card.Event{Kind: card.EventInserted, Reader: p.sight.reader, Identity: id.identity, Err: id.err})

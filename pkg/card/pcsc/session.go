@@ -38,6 +38,7 @@ type session struct {
 
 	limit  time.Duration // for one APDU
 	reader string
+	more   bool // there are other readers to try
 	atr    []byte
 	t0     bool
 	failed error // of Transmit; the session is of no use afterwards
@@ -74,24 +75,30 @@ func (s *session) connect(ctx context.Context, order func([]string) []string) er
 	if err != nil {
 		return err
 	}
-	err = card.ErrNoReader
-	for _, name := range order(names) {
-		err = s.connectTo(ctx, name)
-		if !isCode(err, scard.ErrNoSmartcard) {
-			s.reader = name
+	list := order(names)
+	if s.more = len(list) > 1; len(list) == 0 {
+		return card.ErrNoReader
+	}
+	return s.retry(ctx, func() error { return s.connectTo(list) })
+}
+
+// connectTo connects to the first card that no other program has to itself. It
+// runs on the worker. If there is none, but one that is held, the error says so.
+func (s *session) connectTo(readers []string) (err error) {
+	var busy error
+	for _, s.reader = range readers {
+		s.card, err = s.worker.context.Connect(s.reader, scard.ShareShared, scard.ProtocolAny)
+		switch {
+		case isCode(err, scard.ErrSharingViolation, scard.ErrResetCard):
+			busy = err
+		case !isCode(err, scard.ErrNoSmartcard):
 			return err
 		}
 	}
+	if busy != nil {
+		return busy
+	}
 	return err
-}
-
-// connectTo connects to the card in one reader, waiting while another program
-// has it to itself.
-func (s *session) connectTo(ctx context.Context, reader string) error {
-	return s.retry(ctx, func() (err error) {
-		s.card, err = s.worker.context.Connect(reader, scard.ShareShared, scard.ProtocolAny)
-		return err
-	})
 }
 
 // retry makes a call on the worker until it no longer finds the card in use.

@@ -27,13 +27,15 @@ type sight struct {
 	reader  string
 	present bool
 	counter uint16 // of insertions and removals, where a card is present
+	others  string // the other readers that have a card, with their counters
 }
 
 // watcher asks the service for the state of the readers, over and over, on a
 // PC/SC context of its own.
 type watcher struct {
-	pick func([]readerState) (readerState, error)
-	out  chan<- sight
+	pick   func([]readerState) (readerState, error)
+	counts func(reader string) bool // whether it may be chosen
+	out    chan<- sight
 
 	worker *worker
 	states []readerState // as before
@@ -87,10 +89,22 @@ func (w *watcher) look(ctx context.Context) error {
 	}
 	now := sight{reader: chosen.name, present: chosen.present()}
 	if now.present {
-		now.counter = chosen.counter()
+		now.counter, now.others = chosen.counter(), w.others(states, chosen)
 	}
 	w.send(ctx, now)
 	return nil
+}
+
+// others describes the cards beside the chosen one: one of them may be the right
+// one.
+func (w *watcher) others(states []readerState, chosen readerState) string {
+	text := ""
+	for _, s := range states {
+		if s.name != chosen.name && s.present() && w.counts(s.name) {
+			text += fmt.Sprintf("%s %d\n", s.name, s.counter())
+		}
+	}
+	return text
 }
 
 // call bounds a call that should return soon. It does not end with ctx: the

@@ -26,8 +26,8 @@ type child struct {
 
 // launch starts pcscd by systemd's socket activation: the path of its socket
 // cannot be configured, but a listener that it inherits is honoured.
-func (d *Daemon) launch() error {
-	if err := d.writeConfig(); err != nil {
+func (d *Daemon) launch(readers bool) error {
+	if err := d.writeConfig(readers); err != nil {
 		return err
 	}
 	log, err := os.OpenFile(d.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -100,13 +100,16 @@ func listen(path string) (*os.File, error) {
 func (d *Daemon) confDir() string  { return filepath.Join(d.dir, "reader.conf.d") }
 func (d *Daemon) emptyDir() string { return filepath.Join(d.dir, "no-usb-drivers") }
 
-// writeConfig tells pcscd of the virtual reader and keeps it, where it lets
+// writeConfig tells pcscd of the virtual reader, if there is to be one, and keeps it, where it lets
 // itself be told, from the machine's own readers.
-func (d *Daemon) writeConfig() error {
+func (d *Daemon) writeConfig(readers bool) error {
 	for _, dir := range []string{d.confDir(), d.emptyDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
+	}
+	if !readers {
+		return os.RemoveAll(filepath.Join(d.confDir(), "vpcd"))
 	}
 	config := fmt.Sprintf("FRIENDLYNAME \"%s\"\nDEVICENAME /dev/null:%d\nLIBPATH %s\nCHANNELID %d\n", ReaderName, d.port, d.driver, d.port)
 	return os.WriteFile(filepath.Join(d.confDir(), "vpcd"), []byte(config), 0o600)

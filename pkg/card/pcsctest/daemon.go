@@ -107,7 +107,7 @@ func (d *Daemon) Stop() { d.child.stop() }
 
 // Restart starts pcscd anew at the same socket and ports, after Stop.
 func (d *Daemon) Restart(ctx context.Context) error {
-	if err := d.launch(); err != nil {
+	if err := d.launch(true); err != nil {
 		return fmt.Errorf("cannot start pcscd: %w", err)
 	}
 	if err := d.await(ctx); err != nil {
@@ -115,6 +115,22 @@ func (d *Daemon) Restart(ctx context.Context) error {
 		return fmt.Errorf("cannot start pcscd: %w", err)
 	}
 	return nil
+}
+
+// Unplug starts pcscd anew, after Stop, without a reader, as after the last one was
+// unplugged. It returns when pcscd takes clients. Stop and Restart plug them in.
+func (d *Daemon) Unplug(ctx context.Context) error {
+	if err := d.launch(false); err != nil {
+		return fmt.Errorf("cannot start pcscd: %w", err)
+	}
+	select {
+	case <-d.child.done:
+		return fmt.Errorf("cannot start pcscd: it ended: %s", tail(d.logPath()))
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(200 * time.Millisecond): // its socket listens before it runs
+		return nil
+	}
 }
 
 // await polls until both readers listen. A probe is a card that is gone at once.
