@@ -36,6 +36,7 @@ type sight struct {
 	on    vault.VaultID // what the card holds, or is to hold; zero: not known
 	facts cardFacts
 	offer *vault.Portable // what the card holds of a vault that the store does not know
+	again bool            // the card could not be used for a reason that may pass
 }
 
 // cardFacts is what a status says of the card in the reader.
@@ -68,14 +69,34 @@ func (m *mirror) run(ctx context.Context) error {
 			m.log.Error("cannot watch the card reader", "error", err)
 		}
 	})
-	for {
+	var again <-chan time.Time
+	for wait := retryFirst; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-m.wake:
-			m.sync(ctx, vault.VaultID{})
+			wait = retryFirst
+		case <-again:
+		}
+		again = nil
+		if m.sync(ctx, vault.VaultID{}); m.waits() {
+			again, wait = time.After(wait), min(2*wait, retryLast)
 		}
 	}
+}
+
+// Waits before a card is tried again that another program holds, or that did not
+// answer: doubled each time.
+const (
+	retryFirst = time.Second
+	retryLast  = 30 * time.Second
+)
+
+// waits tells whether the card in the reader is worth another try soon.
+func (m *mirror) waits() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen.again
 }
 
 // notice takes note of an event at the card reader.
@@ -201,12 +222,23 @@ func (m *mirror) sync(ctx context.Context, asking vault.VaultID) {
 		return err
 	})
 	if err != nil {
-		seen.state = m.failed(err)
+		seen.state, seen.again = m.failed(err), passing(err)
 	}
 	if seen.state.Status == session.CardNone {
-		seen = sight{state: seen.state}
+		seen = sight{state: seen.state, again: seen.again}
 	}
 	m.set(pulls, seen)
+}
+
+// passing tells whether the reason why a card could not be used may pass though
+// nobody touches the card.
+func passing(err error) bool {
+	for _, reason := range []error{card.ErrBusy, card.ErrTimeout, card.ErrRemoved} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
 }
 
 // visit has the card for itself.
@@ -222,7 +254,34 @@ func (m *mirror) visit(ctx context.Context, do func(context.Context, card.Medium
 		return fmt.Errorf("%w: %w", card.ErrBusy, ctx.Err())
 	}
 	defer func() { <-m.turn }()
-	return m.reader.WithCard(ctx, do)
+	begun := m.waiting()
+	defer begun()
+	return m.reader.WithCard(ctx, func(ctx context.Context, medium card.Medium) error {
+		begun()
+		return do(ctx, medium)
+	})
+}
+
+// heldAfter is how long a card is waited for before that is reported.
+const heldAfter = 3 * time.Second
+
+func held() session.CardState {
+	return session.CardState{Status: session.CardError, Detail: "another program holds the card; waiting for it"}
+}
+
+// waiting reports a card that another program holds for long, unless begun is
+// called before. begun may be called again.
+func (m *mirror) waiting() (begun func()) {
+	pulls, told := m.pulled(), make(chan struct{})
+	timer := time.AfterFunc(heldAfter, func() {
+		defer close(told)
+		m.set(pulls, sight{state: held()})
+	})
+	return sync.OnceFunc(func() {
+		if !timer.Stop() {
+			<-told
+		}
+	})
 }
 
 // failed turns an error of the card into the state that it leaves behind.
@@ -235,6 +294,10 @@ func (m *mirror) failed(err error) session.CardState {
 		return session.CardState{
 			Status: session.CardFull, Need: uint64(max(full.Need, 0)), Have: uint64(max(full.Have, 0)), Detail: err.Error(),
 		}
+	}
+	if errors.Is(err, card.ErrBusy) {
+		m.log.Info("the card is held by another program", "error", err)
+		return held()
 	}
 	m.log.Error("card failed", "error", err)
 	return session.CardState{Status: session.CardError, Detail: err.Error()}
