@@ -22,6 +22,9 @@ type CardInfo struct {
 	Identity   string `json:"identity"`
 	Capacity   int64  `json:"capacity"` // bytes that one version of the data may have
 	Used       int64  `json:"used"`
+	Needed     int64  `json:"needed"`    // bytes that the service books and keys of the newest snapshot take; 0 if that is not known
+	LeftOut    int64  `json:"left_out"`  // bytes of those that the card lacks, as they do not fit
+	Elsewhere  int64  `json:"elsewhere"` // bytes of the other classes, which are in the reader's store alone
 	Generation uint64 `json:"generation"`
 	Detail     string `json:"detail"` // why, where the state is no good one
 }

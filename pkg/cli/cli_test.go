@@ -85,7 +85,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 	w.device.Set(func(v *bustest.DeviceValues) {
 		v.List, v.Items = []busapi.SnapshotInfo{{ID: "s1"}}, []busapi.ItemInfo{{Path: "/a"}}
 	})
-	card := "capacity detail generation identity profile state used"
+	card := "capacity detail elsewhere generation identity left_out needed profile state used"
 	display := "address lines passcode state"
 	for _, c := range []struct{ command, keys string }{
 		{"status", "activity card counts damaged in_range interrupted last_backup last_backup_age last_snapshot link_error name " +

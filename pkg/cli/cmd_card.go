@@ -98,5 +98,11 @@ func cardLine(p *printer, c busapi.CardInfo) string {
 	if c.Capacity > 0 {
 		state += fmt.Sprintf(", %s of %s, generation %d", size(c.Used), size(c.Capacity), c.Generation)
 	}
+	if c.LeftOut > 0 {
+		state += fmt.Sprintf("; not on the card: service books and keys as they are now, %s, %s too many", size(c.Needed), size(c.LeftOut))
+	}
+	if c.Elsewhere > 0 {
+		state += fmt.Sprintf("; preferences and user data are not for the card: %s in the reader's store", size(c.Elsewhere))
+	}
 	return state
 }

@@ -134,6 +134,7 @@ func (d *Daemon) card() busapi.CardInfo {
 	s, f := d.mirror.look()
 	info := busapi.CardInfo{
 		State: s.Status.String(), Profile: f.profile, Identity: f.identity, Capacity: f.capacity, Used: f.used,
+		Needed: f.needed, LeftOut: f.leftOut, Elsewhere: f.elsewhere,
 		Generation: s.Generation, Detail: s.Detail,
 	}
 	if f.blank && s.Status == session.CardOK {

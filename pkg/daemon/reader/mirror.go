@@ -43,6 +43,8 @@ type sight struct {
 type cardFacts struct {
 	profile, identity string
 	capacity, used    int64
+	needed, leftOut   int64 // bytes of the critical part: all, and what does not fit
+	elsewhere         int64 // bytes of the bulk part, which never goes to the card
 	blank             bool
 }
 
@@ -292,7 +294,8 @@ func (m *mirror) failed(err error) session.CardState {
 		return session.CardState{Status: session.CardNone, Detail: err.Error()}
 	case errors.As(err, &full):
 		return session.CardState{
-			Status: session.CardFull, Need: uint64(max(full.Need, 0)), Have: uint64(max(full.Have, 0)), Detail: err.Error(),
+			Status: session.CardFull, Need: uint64(max(full.Need, 0)), Have: uint64(max(full.Have, 0)),
+			Detail: fmt.Sprintf("the service books and keys take %d bytes, %d more than the card has room for", full.Need, full.Need-full.Have),
 		}
 	}
 	if errors.Is(err, card.ErrBusy) {

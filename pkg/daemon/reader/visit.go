@@ -85,6 +85,7 @@ func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.Snaps
 	case len(list) == 0 || p.Snapshot.Seq > list[0].Seq:
 		return v.adopt(p)
 	case p.Snapshot.Snapshot == list[0].Snapshot:
+		v.facts.needed, v.facts.elsewhere = v.facts.used, bulk(list[0], p)
 		return nil
 	case p.Snapshot.Seq == list[0].Seq:
 		v.state.Status = session.CardStale
@@ -114,6 +115,36 @@ func (v *visit) adopt(p vault.Portable) error {
 	return nil
 }
 
+// bulk is the number of bytes of a snapshot that do not go to the card.
+func bulk(s vault.SnapshotRecord, p vault.Portable) int64 {
+	n := s.Bytes
+	for _, b := range p.Blobs {
+		n -= int64(len(b.Sealed))
+	}
+	return max(n, 0)
+}
+
+// full says what does not fit: a snapshot whole or not at all, for its blobs are
+// of use together only. What the card held stays.
+func (v *visit) full(err error, seq, generation uint64) error {
+	var full *card.FullError
+	if !errors.As(err, &full) {
+		return err
+	}
+	v.facts.leftOut = int64(max(full.Need-full.Have, 1))
+	held := "it holds nothing yet"
+	if !v.facts.blank {
+		held = fmt.Sprintf("it keeps an older one, generation %d", generation)
+	}
+	v.log.Warn("the card is too small", "snapshot", seq, "need", full.Need, "have", full.Have)
+	v.state = session.CardState{
+		Status: session.CardFull, Need: uint64(full.Need), Have: uint64(max(full.Have, 0)), Generation: generation,
+		Detail: fmt.Sprintf("service books and keys of snapshot %d take %d bytes and the card has room for %d: %d are too many, and %s. "+
+			"The reader's store has all", seq, full.Need, full.Have, full.Need-full.Have, held),
+	}
+	return nil
+}
+
 // write puts the newest snapshot's critical part on the card.
 func (v *visit) write(ctx context.Context, id vault.VaultID, generation uint64) error {
 	record, err := v.store.Vault(id)
@@ -132,9 +163,10 @@ func (v *visit) write(ctx context.Context, id vault.VaultID, generation uint64) 
 	if err != nil {
 		return err
 	}
-	v.on = id
+	v.on, v.facts.needed = id, int64(len(data))
+	v.facts.elsewhere = bulk(list[0], p)
 	if err := v.objects.Commit(ctx, generation, data); err != nil {
-		return err
+		return v.full(err, list[0].Seq, generation-1)
 	}
 	v.facts.used, v.facts.blank = int64(len(data)), false
 	v.state = session.CardState{Status: session.CardOK, Generation: generation}
