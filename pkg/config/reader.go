@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -37,7 +39,8 @@ type Pairing struct {
 // Card says where the smart card is.
 type Card struct {
 	Kind    string `toml:"kind"`    // "auto", "pcsc", "file" or "none"
-	Path    string `toml:"path"`    // image of the file card; default in the state directory
+	Path    string `toml:"path"`    // image of the file card; default in the state directory, or at the top of the file system
+	UUID    string `toml:"uuid"`    // of the file system on removable media that Path lies in; default none
 	Reader  string `toml:"reader"`  // part of the PC/SC reader's name; default the first with a card
 	Size    int64  `toml:"size"`    // bytes that a new file card holds
 	Profile string `toml:"profile"` // "auto", "iso7816" or "piv"
@@ -69,6 +72,9 @@ func LoadReader(file string) (Reader, error) {
 		return Reader{}, err
 	}
 	r.Name = orHostname(r.Name)
+	if r.Card.Path == "" && r.Card.UUID != "" {
+		r.Card.Path = "card.img"
+	}
 	if r.Card.Path == "" {
 		r.Card.Path = filepath.Join(r.StateDir, "card.img")
 	}
@@ -89,7 +95,24 @@ func (r Reader) check() *Error {
 		oneOf("card.kind", r.Card.Kind, "auto", "pcsc", "file", "none"),
 		oneOf("card.profile", r.Card.Profile, "auto", "iso7816", "piv"),
 		checkOptionalFile("card.management_key_file", r.Card.ManagementKeyFile),
-		checkDir("card.path", r.Card.Path),
+		checkCardPath(r.Card),
 		atLeast("card.size", r.Card.Size, 4096),
 	)
+}
+
+// checkCardPath wants a path of this host, or one within the file system that the
+// card is on.
+func checkCardPath(c Card) *Error {
+	if c.UUID == "" {
+		return checkDir("card.path", c.Path)
+	}
+	for _, r := range c.UUID {
+		if !strings.ContainsRune("0123456789abcdefABCDEF-", r) {
+			return &Error{Key: "card.uuid", Why: fmt.Sprintf("%q is no UUID of a file system", c.UUID)}
+		}
+	}
+	if !filepath.IsLocal(c.Path) {
+		return &Error{Key: "card.path", Why: fmt.Sprintf("%q is no path within a file system", c.Path)}
+	}
+	return nil
 }

@@ -1,7 +1,8 @@
 // Package file owns the file card: an image file that stands for a smart card
 // where there is none, or that lies on other removable media (paragraph 25 of
-// the seed). The card is in the reader while the image is at its path; to pull
-// it, rename the image.
+// the seed), found by the UUID of their file system. The card is in the reader
+// while the image is at its path; to pull it, rename the image, or take the medium
+// away.
 //
 // Reader implements card.Reader; its Medium implements card.Medium. New opens
 // nothing, Run polls until its context ends, and each transaction opens the

@@ -18,6 +18,9 @@ const DefaultPoll = 200 * time.Millisecond
 // Config says where the card is.
 type Config struct {
 	Path     string           // the image; its directory must exist for Format
+	UUID     string           // of the file system that Path is a path in, wherever that is mounted; "" if Path says all
+	Links    string           // directory with a link to each block device by UUID; "" for the system's
+	Mounts   string           // the mount table; "" for that of this process
 	Capacity int              // bytes that an image may have, 0 for DefaultCapacity
 	Poll     time.Duration    // 0 for DefaultPoll
 	Notify   func(card.Event) // called as card.Reader.Run says; may be nil
@@ -36,6 +39,12 @@ func New(config Config) *Reader {
 	}
 	if config.Poll == 0 {
 		config.Poll = DefaultPoll
+	}
+	if config.Links == "" {
+		config.Links = defaultLinks
+	}
+	if config.Mounts == "" {
+		config.Mounts = defaultMounts
 	}
 	if config.Notify == nil {
 		config.Notify = func(card.Event) {}
@@ -64,8 +73,12 @@ func (r *Reader) Run(ctx context.Context) error {
 // look tells what is at the path. It takes no lock: a label never changes while
 // its image is in place.
 func (r *Reader) look() card.Event {
-	event := card.Event{Kind: card.EventInserted, Reader: r.config.Path}
-	im, err := openOnce(r.config.Path)
+	event := card.Event{Kind: card.EventInserted, Reader: r.config.name()}
+	var im *image
+	path, err := r.config.place()
+	if err == nil {
+		im, err = openOnce(path)
+	}
 	if err == nil {
 		defer im.close()
 		err = im.readLabel()
@@ -80,11 +93,20 @@ func (r *Reader) look() card.Event {
 	return event
 }
 
+// name is what events call the place of the image.
+func (c Config) name() string {
+	if c.UUID == "" {
+		return c.Path
+	}
+	return c.UUID + ":" + c.Path
+}
+
 func same(a, b card.Event) bool {
 	return a.Kind == b.Kind && a.Identity == b.Identity && fmt.Sprint(a.Err) == fmt.Sprint(b.Err)
 }
 
-// WithCard implements card.Reader. Without an image fn gets a Medium that gives
+// WithCard implements card.Reader. Without its medium, where it has one, it gives
+// card.ErrNoCard. Without an image fn gets a Medium that gives
 // card.ErrNoCard to all but Format, which creates it.
 func (r *Reader) WithCard(ctx context.Context, fn func(context.Context, card.Medium) error) error {
 	select {
@@ -93,8 +115,12 @@ func (r *Reader) WithCard(ctx context.Context, fn func(context.Context, card.Med
 	case <-ctx.Done():
 		return fmt.Errorf("cannot use card image: %w: %w", card.ErrBusy, ctx.Err())
 	}
-	m := &medium{path: r.config.Path, capacity: r.config.Capacity}
-	im, err := openImage(ctx, r.config.Path)
+	path, err := r.config.place()
+	if err != nil {
+		return fmt.Errorf("cannot use card image: %w", err)
+	}
+	m := &medium{path: path, capacity: r.config.Capacity}
+	im, err := openImage(ctx, path)
 	switch {
 	case err == nil:
 		m.image = im

@@ -35,7 +35,7 @@ func newCardReader(cfg config.Card, env func(string) string, notify func(card.Ev
 		open, err := cardProfile(cfg)
 		return pcsc.New(pcsc.Config{Match: cfg.Reader, Profiles: []card.Profile{open}, Notify: notify, Log: log}), err
 	case "file":
-		return file.New(file.Config{Path: cfg.Path, Capacity: int(cfg.Size), Notify: notify}), nil
+		return file.New(file.Config{Path: cfg.Path, UUID: cfg.UUID, Capacity: int(cfg.Size), Notify: notify}), nil
 	}
 	return nil, nil
 }
