@@ -145,12 +145,20 @@ func (s *session) beginOnce() (*scard.CardStatus, error) {
 	}
 	s.begun = true
 	status, err := s.card.Status()
-	if err != nil {
-		s.begun = false
-		_ = s.card.EndTransaction(scard.LeaveCard) // the error before says more
-		return nil, err
+	if err == nil && status.ActiveProtocol == scard.ProtocolUndefined {
+		err = scard.ErrResetCard // it is being powered up: only a new connection settles a protocol
 	}
-	return status, nil
+	if err == nil {
+		return status, nil
+	}
+	s.begun = false
+	_ = s.card.EndTransaction(scard.LeaveCard) // the error before says more
+	if isCode(err, scard.ErrResetCard) {
+		if again := s.card.Reconnect(scard.ShareShared, scard.ProtocolAny, scard.LeaveCard); again != nil {
+			return nil, again
+		}
+	}
+	return nil, err
 }
 
 // learn keeps what the card said of itself.
