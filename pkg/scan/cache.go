@@ -1,6 +1,8 @@
 package scan
 
 import (
+	"bytes"
+	"maps"
 	"sort"
 	"strings"
 
@@ -76,6 +78,12 @@ func (c Cache) find(n userdata.Name) (*cacheEntry, bool) {
 
 func (c Cache) search(n userdata.Name) (int, bool) {
 	return sort.Find(len(c.entries), func(i int) int { return strings.Compare(string(n), string(c.entries[i].name)) })
+}
+
+// same tells whether nothing is known otherwise.
+func (e *Entry) same(o *Entry) bool {
+	return e.Observation == o.Observation && e.Digest == o.Digest && e.Settled == o.Settled && e.Cut == o.Cut &&
+		e.Nature.same(o.Nature) && maps.EqualFunc(e.Xattrs, o.Xattrs, bytes.Equal)
 }
 
 // trusted tells whether a file has surely not changed since.

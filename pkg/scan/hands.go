@@ -60,22 +60,54 @@ type harvest struct {
 	mu    sync.Mutex
 	items []manifest.Item
 	files []cacheEntry
+	same  []int32 // places in the cache that the scan was given, of entries that hold as they are
 }
 
 // expect makes room for so many files and some directories.
 func (h *harvest) expect(files int) {
 	h.items = make([]manifest.Item, 0, files+files/16)
-	h.files = make([]cacheEntry, 0, files+files/64)
+	h.same = make([]int32, 0, files)
 }
 
-// add takes an item in, and what is known of a file; nil for what is none.
-func (h *harvest) add(it manifest.Item, e *Entry) {
+// add takes an item in.
+func (h *harvest) add(it manifest.Item) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.items = append(h.items, it)
-	if e != nil {
-		h.files = append(h.files, cacheEntry{name: it.Name, Entry: *e})
+}
+
+// file takes a file in, and what is known of it: the entry at a place of the cache that
+// the scan was given, or another, which stands for a place below 0.
+func (h *harvest) file(it manifest.Item, at int, e *Entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.items = append(h.items, it)
+	if at >= 0 {
+		h.same = append(h.same, int32(at))
+		return
 	}
+	h.files = append(h.files, cacheEntry{name: it.Name, Entry: *e})
+}
+
+// cache makes the cache of all files, of which the old one is a part, or the whole.
+func (h *harvest) cache(old Cache) Cache {
+	fresh := newCache(h.files)
+	slices.Sort(h.same)
+	same := slices.Compact(h.same)
+	if len(same) == old.Len() && fresh.Len() == 0 {
+		return old
+	}
+	all, next := make([]cacheEntry, 0, len(same)+fresh.Len()), fresh.entries
+	for _, at := range same {
+		e := &old.entries[at]
+		for len(next) > 0 && next[0].name < e.name {
+			all, next = append(all, next[0]), next[1:]
+		}
+		if len(next) == 0 || next[0].name != e.name {
+			all = append(all, *e)
+		}
+	}
+	return Cache{entries: append(all, next...)}
 }
 
 // gather takes over what the hands have found.

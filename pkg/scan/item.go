@@ -38,7 +38,7 @@ func (w *walk) directory(d dir) {
 	if cut {
 		w.problem(d.name, Attributes, errXattrsCut)
 	}
-	w.out.add(it, nil)
+	w.out.add(it)
 }
 
 // symlink adds the item of a symlink, which has no extended attributes that an
@@ -61,19 +61,21 @@ func (w *walk) symlink(d dir, name userdata.Name, base string, st *unix.Stat_t) 
 	if err := unix.Fstatat(d.fd, base, &to, unix.AT_NO_AUTOMOUNT); errors.Is(err, unix.ENOENT) {
 		w.res.Dangling[name] = true
 	}
-	w.out.add(it, nil)
+	w.out.add(it)
 	return nil
 }
 
 // file adds the item of a regular file, from the cache where that is sure.
 func (w *walk) file(ctx context.Context, d dir, name userdata.Name, base string, st *unix.Stat_t) error {
-	known, isKnown := w.cache.find(name)
+	var known *cacheEntry
+	at, isKnown := w.cache.search(name)
 	if isKnown {
+		known = &w.cache.entries[at]
 		name = known.name // so that it is in memory once
-	}
-	if isKnown && !w.opts.Deep && known.trusted(observe(st)) {
-		w.keep(d, name, st, &known.Entry)
-		return nil
+		if !w.opts.Deep && known.trusted(observe(st)) {
+			w.keep(d, name, st, at, &known.Entry)
+			return nil
+		}
 	}
 	fd, now, err := openRegular(d.fd, base)
 	if err != nil {
@@ -84,15 +86,19 @@ func (w *walk) file(ctx context.Context, d dir, name userdata.Name, base string,
 	if err != nil {
 		return err
 	}
-	w.keep(d, name, &now, &e)
+	if !isKnown || !known.same(&e) {
+		at = -1
+	}
+	w.keep(d, name, &now, at, &e)
 	return nil
 }
 
-// keep adds a file's item and remembers the file.
-func (w *walk) keep(d dir, name userdata.Name, st *unix.Stat_t, e *Entry) {
+// keep adds a file's item and remembers the file, as the cache has it at that place, or
+// not yet.
+func (w *walk) keep(d dir, name userdata.Name, st *unix.Stat_t, at int, e *Entry) {
 	it := newItem(d, name, manifest.File, st)
 	it.Size, it.Digest, it.Kind, it.Xattrs = st.Size, e.Digest, e.kind(), e.Xattrs
-	w.out.add(it, e)
+	w.out.file(it, at, e)
 	if e.Cut {
 		w.problem(name, Attributes, errXattrsCut)
 	}

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,11 @@ type Nature struct {
 	// Marks are the CRC-32 (Castagnoli) of the first 16, 32, 64, ... bytes, as
 	// far as the contents go: by them a beginning is recognised.
 	Marks []uint32
+}
+
+func (n Nature) same(o Nature) bool {
+	return slices.Equal(n.Marks, o.Marks) && n.Nul == o.Nul && n.Gap == o.Gap && n.Text == o.Text && n.Ended == o.Ended && n.Dense == o.Dense &&
+		n.Open == o.Open && n.Odd == o.Odd && n.Kind == o.Kind && n.Broken == o.Broken
 }
 
 // Contents is a file that an Examiner looks at.

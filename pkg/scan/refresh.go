@@ -19,9 +19,9 @@ import (
 // that lies below those that are directories, at the directories that hold them and
 // what else lies directly in these, and at the other names of what it so finds
 // changed, which hard links give. Of everything else it says what it said before.
-func (s *Scanner) Refresh(ctx context.Context, before Result, names []userdata.Name, cache Cache, opts Options) (Result, error) {
+func (s *Scanner) Refresh(ctx context.Context, before Result, names []userdata.Name, opts Options) (Result, error) {
 	r := &refresh{
-		walk: s.newWalk(cache, opts), before: before, named: make(map[userdata.Name]bool),
+		walk: s.newWalk(before.Cache, opts), before: before, named: make(map[userdata.Name]bool),
 		around: make(map[userdata.Name]bool), kept: make(map[userdata.Name]bool), whole: make(map[userdata.Name]bool),
 	}
 	for _, n := range r.admit(s.space, names) {

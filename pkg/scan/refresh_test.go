@@ -34,7 +34,7 @@ func twoRoots(t *testing.T) (s *scan.Scanner, dir string) {
 
 func refresh(t *testing.T, s *scan.Scanner, before scan.Result, names ...userdata.Name) scan.Result {
 	t.Helper()
-	res, err := s.Refresh(context.Background(), before, names, before.Cache, scan.Options{})
+	res, err := s.Refresh(context.Background(), before, names, scan.Options{})
 	must(t, err)
 	return res
 }
@@ -183,7 +183,7 @@ func TestRefreshStopsWithTheContext(t *testing.T) {
 	write(t, "other", dir, "keys/a")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := s.Refresh(ctx, before, []userdata.Name{"keys/a"}, before.Cache, scan.Options{}); err == nil {
+	if _, err := s.Refresh(ctx, before, []userdata.Name{"keys/a"}, scan.Options{}); err == nil {
 		t.Error("no error")
 	}
 }

@@ -108,7 +108,7 @@ func (w *walk) finish() (Result, error) {
 	}
 	w.res.Manifest = m
 	w.carryOver()
-	w.res.Cache = newCache(w.out.files)
+	w.res.Cache = w.out.cache(w.cache)
 	return w.res, nil
 }
 

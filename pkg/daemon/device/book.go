@@ -143,6 +143,13 @@ func (b *book) blur() {
 	b.looked = nil
 }
 
+// size is about how many items there are.
+func (b *book) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(b.last.Len(), b.manifest().Len())
+}
+
 // reading is the number of the last reading beside the looks.
 func (b *book) reading() uint64 {
 	b.mu.Lock()

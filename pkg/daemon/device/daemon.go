@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -78,6 +79,10 @@ func (d *Daemon) open(bus start.Bus) error {
 		return err
 	}
 	d.book = openBook(d.state, d.log)
+	if err = d.state.reopen(); err != nil {
+		return err
+	}
+	debug.FreeOSMemory() // what reading the book took, so that the first look does not come on top of it
 	if d.cfg.Detect.Watch != "off" {
 		if d.watcher, err = watch.New(d.space, watch.Config{Backend: watch.Backend(d.cfg.Detect.Watch)}, d.log); err != nil {
 			return err

@@ -85,7 +85,7 @@ func (v *view) fresh(now time.Time) bool {
 func (v *view) partial() bool { return v != nil && !v.since.IsZero() }
 
 // refresh brings the last view up to date; nil when a scan of everything has to.
-func (d *Daemon) refresh(ctx context.Context, l look, cache scan.Cache) (*view, error) {
+func (d *Daemon) refresh(ctx context.Context, l look) (*view, error) {
 	before, start := d.book.view(), time.Now()
 	if len(l.names) == 0 || l.deep || l.critical || !before.fresh(start) {
 		return nil, nil
@@ -95,7 +95,7 @@ func (d *Daemon) refresh(ctx context.Context, l look, cache scan.Cache) (*view, 
 		v.since = start
 	}
 	var err error
-	v.now, err = d.scanner.Refresh(ctx, before.now, l.names, cache, scan.Options{})
+	v.now, err = d.scanner.Refresh(ctx, before.now, l.names, scan.Options{})
 	if err != nil || directoryGone(l.names, before.now.Manifest, v.now.Manifest) {
 		return nil, err
 	}

@@ -83,6 +83,9 @@ func openState(dir string, now time.Time, log *slog.Logger) (*state, error) {
 	return &state{db: db}, nil
 }
 
+// openTime is how long to wait for another process to let go of the database.
+const openTime = 2 * time.Second
+
 var errStateDamaged = errors.New("the state is damaged")
 
 // openDB opens the database and looks through all of its pages. bbolt checks few
@@ -94,7 +97,7 @@ func openDB(file string) (db *bolt.DB, err error) {
 			err = fmt.Errorf("%w: a page cannot be read: %v", errStateDamaged, r)
 		}
 	}()
-	db, err = bolt.Open(file, 0o600, &bolt.Options{Timeout: 2 * time.Second})
+	db, err = bolt.Open(file, 0o600, &bolt.Options{Timeout: openTime})
 	if errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrChecksum) || errors.Is(err, berrors.ErrVersionMismatch) {
 		return nil, fmt.Errorf("%w: %w", errStateDamaged, err)
 	}
@@ -119,6 +122,21 @@ func checkDB(db *bolt.DB) error {
 			return err
 		})
 	})
+}
+
+// reopen maps the database anew, after most of it was read: the pages of a mapping
+// that were touched count as the process's memory, and few are needed again.
+func (s *state) reopen() error {
+	file := s.db.Path()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("cannot close %s: %w", file, err)
+	}
+	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: openTime})
+	if err != nil {
+		return fmt.Errorf("cannot open %s: %w", file, err)
+	}
+	s.db = db
+	return nil
 }
 
 func (s *state) close() error { return s.db.Close() }

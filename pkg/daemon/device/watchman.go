@@ -104,6 +104,7 @@ const tries = 5
 // inspect scans and judges. Damage is believed once two looks in a row agree on
 // it, the settling time apart.
 func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
+	defer thrifty(d.book.size())()
 	reading := d.book.reading()
 	seen, err := d.glance(ctx, l, d.stale(l))
 	var confirmed []detect.Finding
@@ -155,9 +156,10 @@ func (d *Daemon) stale(l look) scan.Cache {
 
 // glance scans, or where it is known what happened looks there only, and judges once.
 func (d *Daemon) glance(ctx context.Context, l look, cache scan.Cache) (sight, error) {
-	v, err := d.refresh(ctx, l, cache)
+	v, err := d.refresh(ctx, l)
 	if err == nil && v == nil {
 		v = new(view)
+		d.book.blur() // the old view need not be in memory beside the new one
 		start := time.Now()
 		v.now, err = d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep, Hands: runtime.GOMAXPROCS(0)})
 		v.took = time.Since(start)
