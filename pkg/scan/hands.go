@@ -94,7 +94,10 @@ func (h *harvest) cache(old Cache) Cache {
 	fresh := newCache(h.files)
 	slices.Sort(h.same)
 	same := slices.Compact(h.same)
-	if len(same) == old.Len() && fresh.Len() == 0 {
+	switch {
+	case len(same) == 0:
+		return fresh
+	case len(same) == old.Len() && fresh.Len() == 0:
 		return old
 	}
 	all, next := make([]cacheEntry, 0, len(same)+fresh.Len()), fresh.entries
