@@ -149,10 +149,41 @@ func TestOpenSC(t *testing.T) {
 			if test.options.PIV == nil {
 				return
 			}
+			if out := r.tool("piv-tool", "-s", "00A4040009A0000003080000100000", "-s", test.apdus[1]); !strings.Contains(out, test.shows) {
+				t.Fatalf("no %s in %s", test.shows, out)
+			}
 			if out := r.tool("opensc-tool", "-n"); !strings.Contains(out, "Personal Identity Verification") {
 				t.Fatalf("OpenSC takes it for %s", out)
 			}
 		})
+	}
+}
+
+// TestForeignFile has a file of another program, made and read with opensc-tool,
+// survive Format and commits.
+func TestForeignFile(t *testing.T) {
+	r := newRig(t, virtual.Options{})
+	contents := hex.EncodeToString([]byte("somebody else's"))
+	r.tool("opensc-tool", "-s", "00A4000C023F00", "-s", "00E000000D620B8002000F8201018302ABCD",
+		"-s", "00A4020C02ABCD", "-s", "00D600000F"+contents)
+	read := func() string {
+		return r.tool("opensc-tool", "-s", "00A4000C023F00", "-s", "00A4020C02ABCD", "-s", "00B000000F")
+	}
+	before := read()
+	if !strings.Contains(before, "somebody else's") {
+		t.Fatalf("the file was not made: %s", before)
+	}
+	reader := pcsc.New(r.config(nil))
+	for range 2 {
+		if err := withCard(t, reader, func(ctx context.Context, m card.Medium) error { return m.Format(ctx, 0) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := withCard(t, reader, commit(1, "ours")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := read(); after != before {
+		t.Fatalf("before:\n%s\nafter:\n%s", before, after)
 	}
 }
 
