@@ -42,7 +42,7 @@ func TestLayouts(t *testing.T) {
 		m := memory{make([]byte, g.size), make([]byte, g.size)}
 		var base *slotInfo
 		moved := 0
-		for round := range 300 {
+		for round := range 80 {
 			data := change(random, base.bytes(), g.capacity())
 			l := arrange(g, base, data)
 			for len(l.extents) > g.entries {

@@ -85,9 +85,25 @@ func (d *Daemon) newVault() (opened, error) {
 }
 
 // find asks the reader for its vaults (step 612): the one with that id if this
-// device owns it, and those that it might take over. One of its own that nobody
-// owns there came on a card from another reader, and is claimed.
+// device owns it, and those that it might take over.
 func (d *Daemon) find(ctx context.Context, s *session.Session, id vault.VaultID) (mine *session.Vault, others []session.Vault, err error) {
+	mine, others, err = sortVaults(ctx, s, id)
+	if err != nil || mine != nil || id.IsZero() || d.keeper.card().Status != session.CardOtherVault {
+		return mine, others, err
+	}
+	// The card may have come from another reader with this device's vault. To know
+	// its id is to be its owner. The key is here: the reader's word for it is not taken.
+	_, err = s.ClaimVault(ctx, id)
+	if errors.Is(err, session.ErrNoVault) || errors.Is(err, session.ErrNotAllowed) {
+		return nil, others, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return sortVaults(ctx, s, id)
+}
+
+func sortVaults(ctx context.Context, s *session.Session, id vault.VaultID) (mine *session.Vault, others []session.Vault, err error) {
 	all, err := s.Vaults(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -95,11 +111,6 @@ func (d *Daemon) find(ctx context.Context, s *session.Session, id vault.VaultID)
 	for _, v := range all {
 		switch {
 		case v.Mine && v.ID == id:
-			mine = &v
-		case v.ID == id && v.Owner == "" && hasSlot(v, slotReader):
-			if _, err := d.claim(ctx, s, v); err != nil {
-				return nil, nil, err
-			}
 			mine = &v
 		case v.ID == id: // was this device's, and is another's now
 		case v.Head != nil && hasSlot(v, slotReader):

@@ -260,6 +260,25 @@ func TestCardAtNewReader(t *testing.T) {
 	}
 }
 
+// TestCardAtBusyReader does not offer a card where several devices are paired. The
+// one whose it is knows what to ask for.
+func TestCardAtBusyReader(t *testing.T) {
+	_, away, _, id := twoReaders(t)
+	fresh := newRigWith(t, away.d.cfg.Card)
+	phone, stranger := fresh.pair("phone"), fresh.pair("stranger")
+	fresh.wantCard(fresh.insert(), session.CardOtherVault)
+	if got := fresh.vaults(stranger); len(got) != 0 {
+		t.Fatalf("a stranger is told of %+v", got)
+	}
+	_, err := fresh.d.ClaimVault(t.Context(), phone, id)
+	fresh.must(err)
+	if got := fresh.vaults(phone)[id]; !got.Mine || !got.OnCard {
+		t.Fatalf("the phone is told of %+v", got)
+	}
+	_, err = fresh.d.ClaimVault(t.Context(), stranger, session.ID{1, 2, 3})
+	fresh.want(err, session.ErrNoVault)
+}
+
 // TestLockedCardAtNewReader offers nothing of a vault that only its passcode opens.
 func TestLockedCardAtNewReader(t *testing.T) {
 	card := cardAt(filepath.Join(t.TempDir(), "card.img"), 64<<10)

@@ -37,10 +37,15 @@ func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, err
 }
 
 // onCardOnly describes the vault on the card that the store does not know, as one
-// without an owner. Where it opens with its passcode only, it is not offered.
+// without an owner. Where it opens with its passcode only, it is not offered, nor
+// where several devices are paired: it may be another one's than the one that asks.
+// A device whose vault it is knows its id, and can claim it all the same.
 func (d *Daemon) onCardOnly() []session.Vault {
 	p := d.mirror.offered()
 	if p == nil || slot(p.Record, slotReader) == nil {
+		return nil
+	}
+	if peers, err := d.keys.Peers(); err != nil || len(peers) > 1 {
 		return nil
 	}
 	next, err := p.Adopted(nil)
