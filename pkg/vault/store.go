@@ -177,6 +177,7 @@ func CheckPut(blobs []StoredBlob) error {
 // and lasts once the call has returned, through kill -9 and power cuts. All
 // methods may be called from several goroutines.
 type Store interface {
+	Upkeep
 	// Create adds a vault; ErrExists, ErrRecord, ErrLimit.
 	Create(r Record) error
 	// Vaults lists all vaults by id.
@@ -187,11 +188,13 @@ type Store interface {
 	Update(r Record) error
 	// Delete removes a vault with all that it holds; ErrNoVault.
 	Delete(id VaultID) error
-	// Missing returns those ids, in order, that are not stored. Staged ones are.
+	// Missing returns those ids, in order, that are not stored, or that are known to
+	// be damaged (SetDamaged). Staged ones are stored.
 	Missing(id VaultID, blobs []BlobID) ([]BlobID, error)
 	// Put stores blobs, staged until a commit names them. The same bytes once
-	// more change nothing. Other bytes under a known id replace damaged ones and
-	// are refused (a BlobError of ErrConflict) otherwise. It stores all or none.
+	// more change nothing. Other bytes under a known id replace damaged ones; they
+	// are refused (a BlobError of ErrConflict) otherwise, but for an id that was said
+	// to be damaged and is found to be whole: that stays. It stores all or none.
 	Put(id VaultID, blobs []StoredBlob) error
 	// Commit makes a snapshot the newest. Its parent must be the newest so far
 	// whose record reads (ErrStale; damaged records above it are removed, and
@@ -205,7 +208,7 @@ type Store interface {
 	// ErrConflict.
 	Adopt(p Portable) error
 	// Snapshots lists a vault's snapshots, the newest first. Where records are
-	// damaged it returns the others, and an error that wraps ErrDamaged.
+	// damaged it returns the others, and a DamagedSnapshots.
 	Snapshots(id VaultID) ([]SnapshotRecord, error)
 	// Get returns a blob after its digest was verified; a BlobError of ErrNoBlob
 	// or ErrDamaged.

@@ -20,7 +20,7 @@ func (s *Store) Missing(id vault.VaultID, blobs []vault.BlobID) (missing []vault
 			return err
 		}
 		for _, b := range blobs {
-			if in.blobs.Get(b[:]) == nil {
+			if in.blobs.Get(b[:]) == nil || in.isDamaged(b[:]) {
 				missing = append(missing, b)
 			}
 		}
@@ -50,40 +50,56 @@ func (s *Store) put(tx *bbolt.Tx, id vault.VaultID, blobs []vault.StoredBlob) er
 	if err != nil {
 		return err
 	}
-	used, err := in.usage()
-	if err != nil {
-		return err
-	}
+	used := in.usage()
 	for _, b := range blobs {
 		if err := in.putBlob(b, &used); err != nil {
 			return err
 		}
 	}
-	if err := s.limits.CheckUsage(int(used.blobs), used.bytes); err != nil {
+	if err := s.limits.CheckUsage(int(used.Blobs), used.Bytes); err != nil {
 		return err
 	}
 	return in.setUsage(used)
 }
 
-// putBlob stages a new blob, or heals a damaged one.
-func (r room) putBlob(b vault.StoredBlob, used *usage) error {
-	value := sum(b.Sealed)
+// putBlob stages a new blob, or heals a damaged or lost one, which stays named by
+// whatever names it.
+func (r room) putBlob(b vault.StoredBlob, used *vault.Usage) error {
+	value, known := sum(b.Sealed), r.isDamaged(b.ID[:])
 	old := r.blobs.Get(b.ID[:])
 	switch {
 	case old == nil:
-		used.blobs++
+		used.Blobs++
+		if known {
+			break
+		}
 		if err := r.staged.Put(b.ID[:], nil); err != nil {
 			return err
 		}
 	case bytes.Equal(old, value):
-		return nil
+		return r.healed(b.ID)
 	default:
-		if _, err := unsum(old); err == nil {
+		_, err := unsum(old)
+		switch {
+		case err == nil && known:
+			return r.healed(b.ID) // it reads again
+		case err == nil:
 			return &vault.BlobError{ID: b.ID, Err: vault.ErrConflict}
 		}
 	}
-	used.bytes += int64(len(b.Sealed)) - blobSize(old)
-	return r.blobs.Put(b.ID[:], value)
+	used.Bytes += int64(len(b.Sealed)) - blobSize(old)
+	if err := r.blobs.Put(b.ID[:], value); err != nil {
+		return err
+	}
+	return r.healed(b.ID)
+}
+
+// healed forgets that a blob was damaged.
+func (r room) healed(id vault.BlobID) error {
+	if r.damaged == nil {
+		return nil
+	}
+	return r.damaged.Delete(id[:])
 }
 
 // Get implements vault.Store.
@@ -143,21 +159,13 @@ func (s *Store) Unstage(id vault.VaultID) error {
 }
 
 func (r room) unstage() error {
-	used, err := r.usage()
-	if err != nil {
-		return err
-	}
+	used := r.usage()
 	var ids [][]byte
 	if err := r.staged.ForEach(func(k, _ []byte) error { ids = append(ids, bytes.Clone(k)); return nil }); err != nil {
 		return err
 	}
 	for _, k := range ids {
-		used.blobs--
-		used.bytes -= blobSize(r.blobs.Get(k))
-		if err := r.blobs.Delete(k); err != nil {
-			return err
-		}
-		if err := r.staged.Delete(k); err != nil {
+		if err := r.discard(k, &used); err != nil {
 			return err
 		}
 	}

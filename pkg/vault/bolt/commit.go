@@ -76,16 +76,9 @@ func (r room) forget(keys [][]byte) error {
 // that were forgotten. While another record is damaged it changes nothing,
 // since that one may name any of them.
 func (r room) restage() error {
-	named := make(map[vault.BlobID]bool)
-	c := r.snapshots.Cursor()
-	for k, v := c.First(); k != nil; k, v = c.Next() {
-		s, err := snapshot(k, v)
-		if err != nil {
-			return nil
-		}
-		for _, id := range s.Blobs {
-			named[id] = true
-		}
+	named, err := r.named()
+	if err != nil {
+		return nil
 	}
 	return r.blobs.ForEach(func(k, _ []byte) error {
 		if len(k) == len(vault.BlobID{}) && named[vault.BlobID(k)] {
@@ -93,6 +86,22 @@ func (r room) restage() error {
 		}
 		return r.staged.Put(k, nil)
 	})
+}
+
+// named is what the snapshots name. It fails while the record of one is damaged.
+func (r room) named() (map[vault.BlobID]bool, error) {
+	named := make(map[vault.BlobID]bool)
+	c := r.snapshots.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		s, err := snapshot(k, v)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range s.Blobs {
+			named[id] = true
+		}
+	}
+	return named, nil
 }
 
 // claim verifies the blobs that a commit adds and takes them off the stage.
@@ -111,7 +120,7 @@ func (r room) claim(ids []vault.BlobID) error {
 // Snapshots implements vault.Store.
 func (s *Store) Snapshots(id vault.VaultID) ([]vault.SnapshotRecord, error) {
 	var records []vault.SnapshotRecord
-	var damaged error
+	damaged := &vault.DamagedSnapshots{}
 	err := s.view(func(tx *bbolt.Tx) error {
 		in, err := enter(tx, id)
 		if err != nil {
@@ -121,14 +130,18 @@ func (s *Store) Snapshots(id vault.VaultID) ([]vault.SnapshotRecord, error) {
 		for k, v := c.Last(); k != nil; k, v = c.Prev() {
 			r, err := snapshot(k, v)
 			if err != nil {
-				damaged = errors.Join(damaged, err)
+				damaged.Err = errors.Join(damaged.Err, err)
+				damaged.Seqs = append(damaged.Seqs, seqOf(k))
 				continue
 			}
 			records = append(records, r)
 		}
 		return nil
 	})
-	if err = errors.Join(err, damaged); err != nil {
+	if err == nil && damaged.Err != nil {
+		err = damaged
+	}
+	if err != nil {
 		return records, fmt.Errorf("cannot list the snapshots: %w", err)
 	}
 	return records, nil

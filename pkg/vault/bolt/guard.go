@@ -26,12 +26,17 @@ func guard(f func() error) (err error) {
 
 // view runs f in a read transaction.
 func (s *Store) view(f func(tx *bbolt.Tx) error) error {
+	s.swap.RLock()
+	defer s.swap.RUnlock()
 	return guard(func() error { return s.db.View(f) })
 }
 
 // update runs f in a write transaction. It is whole and on the disk, or has
 // not happened.
 func (s *Store) update(f func(tx *bbolt.Tx) error) error {
+	s.writes.Add(1)
+	s.swap.RLock()
+	defer s.swap.RUnlock()
 	err := guard(func() error { return s.db.Update(f) })
 	if errors.Is(err, berrors.ErrDatabaseReadOnly) {
 		return fmt.Errorf("the store is read-only: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -25,6 +26,7 @@ const (
 	bucketSnapshots = "snapshots" // generation, 8 bytes big-endian: snapshot record
 	bucketBlobs     = "blobs"     // id: sealed blob
 	bucketStaged    = "staged"    // id: nothing
+	bucketDamaged   = "damaged"   // id: nothing; made when it is needed
 )
 
 // sum puts the SHA-256 of a value in front of it.
@@ -58,6 +60,7 @@ type room struct {
 	snapshots *bbolt.Bucket
 	blobs     *bbolt.Bucket
 	staged    *bbolt.Bucket
+	damaged   *bbolt.Bucket // nil while there is none
 }
 
 func vaults(tx *bbolt.Tx) (*bbolt.Bucket, error) {
@@ -80,6 +83,7 @@ func enter(tx *bbolt.Tx, id vault.VaultID) (room, error) {
 	r := room{
 		id: id, bucket: b, snapshots: b.Bucket([]byte(bucketSnapshots)),
 		blobs: b.Bucket([]byte(bucketBlobs)), staged: b.Bucket([]byte(bucketStaged)),
+		damaged: b.Bucket([]byte(bucketDamaged)),
 	}
 	if r.snapshots == nil || r.blobs == nil || r.staged == nil {
 		return room{}, fmt.Errorf("%w: vault %s lacks a bucket", vault.ErrDamaged, id)
@@ -87,23 +91,48 @@ func enter(tx *bbolt.Tx, id vault.VaultID) (room, error) {
 	return r, nil
 }
 
-// usage is how much a vault holds.
-type usage struct {
-	blobs int64
-	bytes int64
-}
-
-func (r room) usage() (usage, error) {
+// usage is how much the vault holds. Where the note of that is damaged it is
+// counted anew.
+func (r room) usage() vault.Usage {
 	v, err := unsum(r.bucket.Get([]byte(keyUsage)))
 	if err != nil || len(v) != 16 {
-		return usage{}, fmt.Errorf("usage of vault %s: %w", r.id, vault.ErrDamaged)
+		return r.count()
 	}
-	return usage{blobs: int64(binary.BigEndian.Uint64(v)), bytes: int64(binary.BigEndian.Uint64(v[8:]))}, nil
+	return vault.Usage{Blobs: int64(binary.BigEndian.Uint64(v)), Bytes: int64(binary.BigEndian.Uint64(v[8:]))}
 }
 
-func (r room) setUsage(u usage) error {
-	v := binary.BigEndian.AppendUint64(nil, uint64(u.blobs))
-	return r.bucket.Put([]byte(keyUsage), sum(binary.BigEndian.AppendUint64(v, uint64(u.bytes))))
+// count adds up what is stored. It reads the keys and sizes alone.
+func (r room) count() (u vault.Usage) {
+	c := r.blobs.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		u.Blobs++
+		u.Bytes += blobSize(v)
+	}
+	return u
+}
+
+func (r room) setUsage(u vault.Usage) error {
+	v := binary.BigEndian.AppendUint64(nil, uint64(u.Blobs))
+	return r.bucket.Put([]byte(keyUsage), sum(binary.BigEndian.AppendUint64(v, uint64(u.Bytes))))
+}
+
+// discard removes a blob from wherever it is named but in a snapshot.
+func (r room) discard(id []byte, used *vault.Usage) error {
+	used.Blobs--
+	used.Bytes -= blobSize(r.blobs.Get(id))
+	err := errors.Join(r.blobs.Delete(id), r.staged.Delete(id))
+	if r.damaged != nil {
+		err = errors.Join(err, r.damaged.Delete(id))
+	}
+	return err
+}
+
+func (r room) isDamaged(id []byte) bool {
+	if r.damaged == nil {
+		return false
+	}
+	k, _ := r.damaged.Cursor().Seek(id)
+	return bytes.Equal(k, id)
 }
 
 // head is the newest snapshot whose record reads, nil when there is none, and
@@ -134,3 +163,11 @@ func snapshot(k, v []byte) (s vault.SnapshotRecord, err error) {
 }
 
 func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+
+// seqOf is the generation that a key says; 0 for a damaged key.
+func seqOf(key []byte) uint64 {
+	if len(key) != 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key)
+}

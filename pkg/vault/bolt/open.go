@@ -3,8 +3,11 @@ package bolt
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -33,12 +36,20 @@ type Options struct {
 	Timeout time.Duration
 	// Limits bound what the store takes in.
 	Limits vault.Limits
+	// Log hears of what goes wrong without harm; nil for nobody.
+	Log *slog.Logger
 }
 
 // Store implements vault.Store.
 type Store struct {
-	db     *bbolt.DB
-	limits vault.Limits
+	path        string
+	limits      vault.Limits
+	logger      *slog.Logger
+	compactFree int64
+	writes      atomic.Uint64 // that were begun
+
+	swap sync.RWMutex // held to write while db is replaced
+	db   *bbolt.DB
 }
 
 var _ vault.Store = (*Store)(nil)
@@ -50,7 +61,10 @@ func Open(path string, opts Options) (*Store, error) {
 	if opts.Timeout == 0 {
 		opts.Timeout = defaultTimeout
 	}
-	s := &Store{limits: opts.Limits.OrDefault()}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{path: path, limits: opts.Limits.OrDefault(), logger: opts.Log, compactFree: compactFree}
 	if err := s.open(path, opts.Timeout); err != nil {
 		if s.db != nil {
 			err = errors.Join(err, s.db.Close())
@@ -67,10 +81,13 @@ func (s *Store) open(path string, timeout time.Duration) error {
 	}
 	_, err := os.Lstat(path)
 	isNew := errors.Is(err, os.ErrNotExist)
-	if err := guard(func() (err error) { s.db, err = openFile(path, timeout); return err }); err != nil {
+	if err := guard(func() (err error) { s.db, err = openNamed(path, timeout); return err }); err != nil {
 		return err
 	}
 	if err := os.Chmod(path, fileMode); err != nil {
+		return err
+	}
+	if err := removeCopy(path + compactSuffix); err != nil { // of a Compact that was killed
 		return err
 	}
 	if err := s.checkSize(path); err != nil {
@@ -82,8 +99,48 @@ func (s *Store) open(path string, timeout time.Duration) error {
 	return syncDir(dir)
 }
 
-func openFile(path string, timeout time.Duration) (*bbolt.DB, error) {
-	db, err := bbolt.Open(path, fileMode, &bbolt.Options{Timeout: timeout, FreelistType: bbolt.FreelistMapType})
+// opens bounds how often openNamed follows a name to another file.
+const opens = 5
+
+// openNamed opens the file and sees to it that the file which is locked is the one
+// that bears the name: a process that held it may have put another in its place
+// while this one waited.
+func openNamed(path string, timeout time.Duration) (*bbolt.DB, error) {
+	for range opens {
+		var file *os.File
+		db, err := openWith(path, timeout, false, func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+			f, err = os.OpenFile(name, flag, mode) // #nosec G304 -- the caller's own path
+			file = f
+			return f, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		opened, err := file.Stat()
+		if err != nil {
+			return db, err
+		}
+		if named, err := os.Stat(path); err == nil && os.SameFile(opened, named) {
+			return db, nil
+		}
+		if err := db.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, ErrLocked
+}
+
+// openFile opens a file that nobody else knows of; fast leaves out the syncs.
+func openFile(path string, timeout time.Duration, fast bool) (*bbolt.DB, error) {
+	return openWith(path, timeout, fast, nil)
+}
+
+type opener func(name string, flag int, mode os.FileMode) (*os.File, error)
+
+func openWith(path string, timeout time.Duration, fast bool, open opener) (*bbolt.DB, error) {
+	db, err := bbolt.Open(path, fileMode, &bbolt.Options{
+		Timeout: timeout, FreelistType: bbolt.FreelistMapType, NoSync: fast, OpenFile: open,
+	})
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: %w", ErrLocked, err)
@@ -146,8 +203,12 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+func (s *Store) log(text string, err error) { s.logger.Warn(text, "error", err) }
+
 // Close implements vault.Store.
 func (s *Store) Close() error {
+	s.swap.Lock()
+	defer s.swap.Unlock()
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("cannot close the store: %w", err)
 	}

@@ -45,7 +45,7 @@ func (s *Store) create(tx *bbolt.Tx, id vault.VaultID, value []byte) error {
 			return err
 		}
 	}
-	if err := (room{id: id, bucket: b}).setUsage(usage{}); err != nil {
+	if err := (room{id: id, bucket: b}).setUsage(vault.Usage{}); err != nil {
 		return err
 	}
 	return b.Put([]byte(keyRecord), sum(value))

@@ -24,7 +24,8 @@ type memVault struct {
 	record    vault.Record
 	blobs     map[vault.BlobID]memBlob
 	staged    map[vault.BlobID]bool
-	snapshots []memSnapshot // the oldest first
+	damaged   map[vault.BlobID]bool // as SetDamaged said
+	snapshots []memSnapshot         // the oldest first
 }
 
 type memSnapshot struct {
@@ -110,7 +111,10 @@ func (m *Memory) Create(r vault.Record) error {
 	if err := m.limits.CheckVaults(len(m.vaults) + 1); err != nil {
 		return err
 	}
-	m.vaults[r.ID] = &memVault{record: cloneRecord(r), blobs: make(map[vault.BlobID]memBlob), staged: make(map[vault.BlobID]bool)}
+	m.vaults[r.ID] = &memVault{
+		record: cloneRecord(r), blobs: make(map[vault.BlobID]memBlob), staged: make(map[vault.BlobID]bool),
+		damaged: make(map[vault.BlobID]bool),
+	}
 	return nil
 }
 
@@ -176,7 +180,7 @@ func (m *Memory) Missing(id vault.VaultID, blobs []vault.BlobID) (missing []vaul
 		return nil, vault.ErrLimit
 	}
 	for _, b := range blobs {
-		if _, ok := v.blobs[b]; !ok {
+		if _, ok := v.blobs[b]; !ok || v.damaged[b] {
 			missing = append(missing, b)
 		}
 	}

@@ -3,7 +3,6 @@ package vaulttest
 import (
 	"bytes"
 	"crypto/sha256"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -22,17 +21,19 @@ func (m *Memory) Put(id vault.VaultID, blobs []vault.StoredBlob) error {
 	if err := vault.CheckPut(blobs); err != nil {
 		return err
 	}
-	next, staged := maps.Clone(v.blobs), maps.Clone(v.staged)
+	next, staged, damaged := maps.Clone(v.blobs), maps.Clone(v.staged), maps.Clone(v.damaged)
 	for _, b := range blobs {
 		old, known := next[b.ID]
 		if known && old.intact() {
-			if !bytes.Equal(old.sealed, b.Sealed) {
+			if !bytes.Equal(old.sealed, b.Sealed) && !damaged[b.ID] {
 				return &vault.BlobError{ID: b.ID, Err: vault.ErrConflict}
 			}
+			delete(damaged, b.ID)
 			continue
 		}
 		next[b.ID] = memBlob{sealed: bytes.Clone(b.Sealed), digest: sha256.Sum256(b.Sealed)}
-		staged[b.ID] = staged[b.ID] || !known
+		staged[b.ID] = staged[b.ID] || !known && !damaged[b.ID]
+		delete(damaged, b.ID)
 	}
 	var size int64
 	for _, b := range next {
@@ -41,7 +42,7 @@ func (m *Memory) Put(id vault.VaultID, blobs []vault.StoredBlob) error {
 	if err := m.limits.CheckUsage(len(next), size); err != nil {
 		return err
 	}
-	v.blobs, v.staged = next, staged
+	v.blobs, v.staged, v.damaged = next, staged, damaged
 	return nil
 }
 
@@ -130,17 +131,22 @@ func (v *memVault) commit(next vault.SnapshotRecord, keep int, added []vault.Blo
 
 // restage puts the blobs that no snapshot names on the stage.
 func (v *memVault) restage() {
+	named := v.named()
+	for b := range v.blobs {
+		if !named[b] {
+			v.staged[b] = true
+		}
+	}
+}
+
+func (v *memVault) named() map[vault.BlobID]bool {
 	named := make(map[vault.BlobID]bool)
 	for _, s := range v.snapshots {
 		for _, b := range s.Blobs {
 			named[b] = true
 		}
 	}
-	for b := range v.blobs {
-		if !named[b] {
-			v.staged[b] = true
-		}
-	}
+	return named
 }
 
 // Snapshots implements vault.Store.
@@ -152,9 +158,11 @@ func (m *Memory) Snapshots(id vault.VaultID) ([]vault.SnapshotRecord, error) {
 		return nil, err
 	}
 	var all []vault.SnapshotRecord
+	var damaged []uint64
 	for _, s := range slices.Backward(v.snapshots) {
 		if s.damaged {
-			err = fmt.Errorf("snapshot %d: %w", s.Seq, vault.ErrDamaged)
+			damaged = append(damaged, s.Seq)
+			err = &vault.DamagedSnapshots{Seqs: damaged, Err: vault.ErrDamaged}
 			continue
 		}
 		s.Header, s.Blobs, s.Critical = bytes.Clone(s.Header), slices.Clone(s.Blobs), slices.Clone(s.Critical)
@@ -174,6 +182,7 @@ func (m *Memory) Unstage(id vault.VaultID) error {
 	for b := range v.staged {
 		if v.staged[b] {
 			delete(v.blobs, b)
+			delete(v.damaged, b)
 		}
 	}
 	v.staged = make(map[vault.BlobID]bool)

@@ -33,6 +33,7 @@ func Run(t *testing.T, subject Subject) {
 		"commit": testCommit, "commit repeated": testCommitRepeated, "stale": testStale, "bad commits": testBadCommits,
 		"damaged head": testDamagedHead, "adopt": testAdopt, "adopt newer": testAdoptNewer, "damaged head again": testDamagedHeadAgain,
 		"vaults are apart": testApart, "no vault": testNoVault, "lasting": testLasting, "nothing is shared": testAliasing,
+		"collect": testCollect, "sweep late": testSweepLate, "unknown names": testUnknownNames, "inspect": testInspect,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &run{T: t, subject: subject}
