@@ -20,9 +20,10 @@ import (
 // Input is what one backup starts from.
 type Input struct {
 	Writer *vault.Writer
-	Base   *vault.DataSet // the last good data set; nil for none
-	Full   bool           // pack every item's contents anew
-	Repack [2]bool        // do so for this part only; see Repack
+	Base   *vault.DataSet        // the last good data set; nil for none
+	Full   bool                  // pack every item's contents anew
+	Repack [2]bool               // do so for this part only; see Repack
+	Lost   map[vault.BlobID]bool // blobs of Base that the reader has to be sent again, as the writer's
 	Scan   scan.Result
 	Report detect.Report // of the scan against Base
 	// Open opens an item's file for reading, by no path that a symlink bends.
@@ -160,7 +161,7 @@ func (f *filling) place(ctx context.Context, n userdata.Name) error {
 // carries tells whether the contents that the base has will do.
 func (f *filling) carries(saved vault.Entry, item manifest.Item) bool {
 	part := vault.PartOf(item.Class)
-	return !f.Full && !f.Repack[part] && vault.PartOf(saved.Class) == part && saved.SameContents(item)
+	return !f.Full && !f.Repack[part] && !saved.In(f.Lost) && vault.PartOf(saved.Class) == part && saved.SameContents(item)
 }
 
 // keep carries an entry of the base over.

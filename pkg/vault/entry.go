@@ -76,6 +76,11 @@ func (e Entry) same(o Entry) bool {
 	return e.Class == o.Class && e.Item.Equal(o.Item) && slices.Equal(e.Extents, o.Extents)
 }
 
+// In tells whether contents of the entry lie in one of those packs.
+func (e Entry) In(packs map[BlobID]bool) bool {
+	return len(packs) > 0 && slices.ContainsFunc(e.Extents, func(x Extent) bool { return packs[x.Pack] })
+}
+
 // identical is same with the time of a directory: where there is a new data
 // set, it is to have that right.
 func (e Entry) identical(o Entry) bool { return e.MTime == o.MTime && e.same(o) }

@@ -128,6 +128,9 @@ func (w *Writer) chain(ctx context.Context, p Part, d *DataSet) ([]indexInfo, er
 	if w.cfg.Mode == Incremental && !w.cfg.Repack[p] {
 		old = w.cfg.Base.parts[p].chain
 	}
+	if slices.ContainsFunc(old, func(ix indexInfo) bool { return w.cfg.Lost[ix.id] }) {
+		old = nil
+	}
 	if len(old) == 0 {
 		return w.putIndex(ctx, indexFull, p, nil, entries)
 	}

@@ -20,7 +20,8 @@ type ref struct {
 type packer struct {
 	part  Part
 	salt  SnapshotID
-	base  *DataSet // whose chunks may be used again; nil for none
+	base  *DataSet        // whose chunks may be used again; nil for none
+	lost  map[BlobID]bool // packs of the base that are of no use any more
 	known map[Sum]ref
 	packs []packInfo // new ones; the last one has no id while it is open
 	buf   []byte     // contents of the open pack
@@ -62,6 +63,9 @@ func (p *packer) learn() {
 	}
 	for _, e := range p.base.partEntries(p.part) {
 		for i, x := range e.Extents {
+			if p.lost[x.Pack] {
+				continue
+			}
 			x.Sum = e.extentSum(i)
 			p.known[x.Sum] = ref{ext: x}
 		}
@@ -147,6 +151,7 @@ func (p *packer) reusable(it manifest.Item, size int64, digest manifest.Digest) 
 	}
 	e, ok := p.base.Entry(it.Name)
 	ok = ok && e.Type == manifest.File && e.Size == size && e.Digest == digest && PartOf(e.Class) == p.part
+	ok = ok && !e.In(p.lost)
 	return e, ok
 }
 

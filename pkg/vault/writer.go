@@ -46,6 +46,13 @@ type WriterConfig struct {
 	// Repack makes an incremental data set pack everything added to a part
 	// anew and write a full index of it, to be rid of waste.
 	Repack [partCount]bool
+	// Lost are blobs of the base that the reader has no more, or damaged. Contents
+	// in such a pack are packed anew when they are added, and a list of indexes with such
+	// a one is written anew. The same contents give the same blob again where nothing
+	// else was in it, so that older data sets are mended with it.
+	Lost map[BlobID]bool
+	// Salts are the ids of the full data sets that may have written what is lost.
+	Salts []SnapshotID
 	// Put takes the blobs as they fill. It may keep the bytes.
 	Put func(ctx context.Context, b Blob) error
 }
@@ -80,7 +87,7 @@ func NewWriter(cfg WriterConfig) (*Writer, error) {
 	w := &Writer{cfg: cfg, names: make(map[userdata.Name]int), roots: make(map[string]userdata.Class)}
 	w.cut.key = append([]byte(nil), cfg.Key.chunk[:]...)
 	for _, p := range Parts() {
-		pk := &packer{part: p, out: w.putBlob}
+		pk := &packer{part: p, out: w.putBlob, lost: cfg.Lost}
 		if cfg.Mode == Full {
 			pk.salt = cfg.Snapshot
 		} else if !cfg.Repack[p] {
@@ -196,7 +203,7 @@ func (w *Writer) sizesOf(p Part) map[BlobID]uint32 {
 // putBlob compresses, seals and hands on one blob. It returns its id and sealed
 // size.
 func (w *Writer) putBlob(ctx context.Context, b plainBlob) (indexInfo, error) {
-	id := w.cfg.Key.BlobID(b.kind, b.part, b.salt, b.plain)
+	id := w.blobID(b)
 	packed, err := w.zip.compress(b.level, b.plain)
 	if err != nil {
 		return indexInfo{}, w.breaks(err)
@@ -209,6 +216,18 @@ func (w *Writer) putBlob(ctx context.Context, b plainBlob) (indexInfo, error) {
 		return indexInfo{}, w.breaks(fmt.Errorf("cannot hand on %s %s: %w", b.kind, id, err))
 	}
 	return indexInfo{id: id, size: len(sealed)}, nil
+}
+
+// blobID is the id of a new blob: that of a lost one, where it is the same again.
+func (w *Writer) blobID(b plainBlob) BlobID {
+	if len(w.cfg.Lost) > 0 {
+		for _, salt := range append([]SnapshotID{{}}, w.cfg.Salts...) {
+			if id := w.cfg.Key.BlobID(b.kind, b.part, salt, b.plain); w.cfg.Lost[id] {
+				return id
+			}
+		}
+	}
+	return w.cfg.Key.BlobID(b.kind, b.part, b.salt, b.plain)
 }
 
 func (w *Writer) breaks(err error) error {

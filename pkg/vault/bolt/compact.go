@@ -63,7 +63,7 @@ func (s *Store) space() (size, free int64) {
 		return 0, 0
 	}
 	stats := s.db.Stats() // pages that the last write freed are pending until the next
-	return size, int64(stats.FreePageN+stats.PendingPageN) * int64(s.db.Info().PageSize)
+	return size, int64(stats.FreePageN+stats.PendingPageN) * s.pageSize
 }
 
 // roomFor tells whether the disk has that much room beside a file.
@@ -139,7 +139,7 @@ func (s *Store) replaceBy(to *bbolt.DB, name string, made int) error {
 	}
 	old := s.db
 	to.NoSync = false
-	s.db = to
+	s.db, s.pageSize = to, int64(to.Info().PageSize)
 	if err := syncDir(filepath.Dir(s.path)); err != nil {
 		s.log("cannot make the compact store's name last", err)
 	}

@@ -126,7 +126,7 @@ func following(head vault.SnapshotRecord) *vault.SnapshotRecord {
 	return &head
 }
 
-// TestKill kills a process that writes and collects, again and again (12 times, or
+// TestKill kills a process that writes and collects, again and again (8 times, or
 // REPROVISION_KILLS times). Whatever it had reported
 // as committed must be there and whole, and the store must go on working.
 func TestKill(t *testing.T) {
@@ -141,7 +141,7 @@ func TestKill(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	rounds := 12
+	rounds := 8
 	if more, err := strconv.Atoi(os.Getenv("REPROVISION_KILLS")); err == nil {
 		rounds = more
 	}

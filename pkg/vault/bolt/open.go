@@ -48,8 +48,9 @@ type Store struct {
 	compactFree int64
 	writes      atomic.Uint64 // that were begun
 
-	swap sync.RWMutex // held to write while db is replaced
-	db   *bbolt.DB
+	swap     sync.RWMutex // held to write while db is replaced
+	db       *bbolt.DB
+	pageSize int64 // of db
 }
 
 var _ vault.Store = (*Store)(nil)
@@ -93,6 +94,7 @@ func (s *Store) open(path string, timeout time.Duration) error {
 	if err := s.checkSize(path); err != nil {
 		return err
 	}
+	s.pageSize = int64(s.db.Info().PageSize)
 	if err := s.prepare(isNew); err != nil {
 		return err
 	}
