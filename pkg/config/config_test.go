@@ -96,6 +96,33 @@ func TestLoadReader(t *testing.T) {
 	}
 }
 
+func TestReaderDevices(t *testing.T) {
+	const id = "0123456789abcdef0123456789abcdef"
+	r, err := config.LoadReader(write(t, "[store]\nquota = 5000\n[retention]\nkeep_last = 3\n[[device]]\nid = \""+id+"\"\nquota = 0\nkeep_daily = 1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Quota("other") != 5000 || r.Quota(id) != 0 {
+		t.Errorf("quotas %d and %d", r.Quota("other"), r.Quota(id))
+	}
+	if got := r.RetentionOf(id); got != (config.Retention{Last: 3, Daily: 1, Weekly: 8, Monthly: 12}) {
+		t.Errorf("retention %+v", got)
+	}
+	for text, key := range map[string]string{
+		"[store]\nquota = -1":                                   "store.quota",
+		"[store]\nscrub_rate = 1":                               "store.scrub_rate",
+		"[store]\nidle = \"0s\"":                                "store.idle",
+		"[retention]\nkeep_weekly = -1":                         "retention.keep_weekly",
+		"[[device]]\nid = \"phone\"":                            "device[0].id",
+		"[[device]]\nid = \"" + id + "\"\nkeep_monthly = 99999": "device[0].keep_monthly",
+	} {
+		var cerr *config.Error
+		if _, err := config.LoadReader(write(t, text)); !errors.As(err, &cerr) || cerr.Key != key {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestNamedFileMustBeThere(t *testing.T) {
 	_, err := config.LoadReader(filepath.Join(t.TempDir(), "none.toml"))
 	if !errors.Is(err, os.ErrNotExist) {

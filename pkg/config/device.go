@@ -42,6 +42,10 @@ type Detect struct {
 	ScrubEvery Duration `toml:"scrub_every"` // a deep check of every byte; "0s" never
 	ScrubRate  int64    `toml:"scrub_rate"`  // bytes a second; 0 unbounded
 	Watch      string   `toml:"watch"`       // "auto", "fanotify", "inotify" or "off"
+	// VerifyEvery is how often a sample of what lies at the reader is fetched, opened and
+	// compared; "0s" never. VerifyBytes is about how many bytes that takes.
+	VerifyEvery Duration `toml:"verify_every"`
+	VerifyBytes int64    `toml:"verify_bytes"`
 }
 
 // Policy is what follows a finding of damage.
@@ -105,7 +109,7 @@ func DefaultDevice() Device {
 		},
 		Detect: Detect{
 			Settle: Duration{500 * time.Millisecond}, ScrubEvery: Duration{24 * time.Hour},
-			ScrubRate: 20 << 20, Watch: "auto",
+			ScrubRate: 20 << 20, Watch: "auto", VerifyEvery: Duration{7 * 24 * time.Hour}, VerifyBytes: 4 << 20,
 		},
 		Reprovision: Reprovision{
 			ServiceBooks: Restore, Keys: Restore, Preferences: Ask, UserData: Ask, Replacement: Ask,
@@ -158,6 +162,8 @@ func (d Device) check() *Error {
 		within("detect.settle", d.Detect.Settle, 50*time.Millisecond, time.Minute),
 		oneOf("detect.watch", d.Detect.Watch, "auto", "fanotify", "inotify", "off"),
 		atLeast("detect.scrub_rate", d.Detect.ScrubRate, 0),
+		within("detect.verify_every", d.Detect.VerifyEvery, 0, 366*24*time.Hour),
+		atLeast("detect.verify_bytes", d.Detect.VerifyBytes, 1),
 		atLeast("reprovision.quarantine_max", d.Reprovision.QuarantineMax, 0),
 		d.checkPolicies(), d.checkHooks(), d.checkRoots(),
 	)

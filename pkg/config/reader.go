@@ -19,9 +19,12 @@ type Reader struct {
 	StateDir string `toml:"state_dir"` // bbolt store, identity, peers
 	LogLevel string `toml:"log_level"`
 
-	Link    ReaderLink `toml:"link"`
-	Pairing Pairing    `toml:"pairing"`
-	Card    Card       `toml:"card"`
+	Link      ReaderLink     `toml:"link"`
+	Pairing   Pairing        `toml:"pairing"`
+	Card      Card           `toml:"card"`
+	Store     Store          `toml:"store"`
+	Retention Retention      `toml:"retention"`
+	Devices   []ReaderDevice `toml:"device"`
 }
 
 // ReaderLink says where devices reach the reader.
@@ -58,6 +61,10 @@ func DefaultReader() Reader {
 		Link:     ReaderLink{Kind: RFCOMM, Path: "/run/scrd/reader.sock"},
 		Pairing:  Pairing{Window: Duration{2 * time.Minute}},
 		Card:     Card{Kind: "auto", Size: 1 << 20, Profile: "auto"},
+		Store: Store{
+			Idle: Duration{30 * time.Second}, ScrubEvery: Duration{7 * 24 * time.Hour}, ScrubRate: 4 << 20,
+		},
+		Retention: Retention{Last: 8, Daily: 14, Weekly: 8, Monthly: 12},
 	}
 }
 
@@ -97,6 +104,7 @@ func (r Reader) check() *Error {
 		checkOptionalFile("card.management_key_file", r.Card.ManagementKeyFile),
 		checkCardPath(r.Card),
 		atLeast("card.size", r.Card.Size, 4096),
+		r.checkStore(),
 	)
 }
 

@@ -68,7 +68,9 @@ func (s *Session) get(ctx context.Context, q BlobQuery, f func(Blob) error) erro
 	const call = "get blobs"
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream when f fails
-	stream, err := s.rpc.Get(ctx, &sessionpb.GetRequest{Vault: q.Vault[:], Ids: writeIDs(q.IDs), FromCard: q.FromCard})
+	stream, err := s.rpc.Get(ctx, &sessionpb.GetRequest{
+		Vault: q.Vault[:], Ids: writeIDs(q.IDs), FromCard: q.FromCard, Snapshot: optionalID(q.Snapshot),
+	})
 	if err != nil {
 		return s.result(ctx, call, err)
 	}

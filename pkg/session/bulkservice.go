@@ -108,11 +108,15 @@ func (s *provisioning) Get(m *sessionpb.GetRequest, stream grpc.ServerStreamingS
 	if err != nil {
 		return err
 	}
+	snapshot, err := readOptionalID(m.GetSnapshot())
+	if err != nil {
+		return err
+	}
 	release, err := c.takeBulk(stream.Context())
 	if err != nil {
 		return err
 	}
 	defer release()
-	q := BlobQuery{Vault: vault, IDs: ids, FromCard: m.GetFromCard()}
+	q := BlobQuery{Vault: vault, IDs: ids, FromCard: m.GetFromCard(), Snapshot: snapshot}
 	return s.provider.Get(stream.Context(), c.peer, q, func(b Blob) error { return sendBlob(nil, b, stream.Send) })
 }

@@ -30,6 +30,7 @@ var (
 	ErrWrongPasscode = errors.New("wrong passcode")
 	ErrLockedOut     = errors.New("locked out")
 	ErrTooLarge      = errors.New("too large")
+	ErrOverQuota     = errors.New("no room left for this device")
 	ErrBusy          = errors.New("busy")
 	ErrDamaged       = errors.New("stored blob is damaged")
 	ErrConflict      = errors.New("another blob has this id")

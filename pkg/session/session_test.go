@@ -109,7 +109,7 @@ func TestErrorsTravel(t *testing.T) {
 	for _, want := range []error{
 		session.ErrNotPaired, session.ErrPairingClosed, session.ErrNoData, session.ErrNoVault, session.ErrExists,
 		session.ErrStale, session.ErrNotAllowed, session.ErrCard, session.ErrWrongPasscode, session.ErrLockedOut,
-		session.ErrTooLarge, session.ErrBusy, session.ErrDamaged, session.ErrConflict, session.ErrBadRequest, session.ErrProtocol,
+		session.ErrTooLarge, session.ErrOverQuota, session.ErrBusy, session.ErrDamaged, session.ErrConflict, session.ErrBadRequest, session.ErrProtocol,
 	} {
 		r.store.setFailure(errors.Join(errors.New("context \x1b[2J"), want))
 		_, err := s.Vaults(within(t))
@@ -140,6 +140,7 @@ func TestEvents(t *testing.T) {
 	sent := []session.Event{
 		{Kind: session.EventCard, Card: session.CardState{Status: session.CardNone}},
 		{Kind: session.EventNotice, Text: "backup is due"},
+		{Kind: session.EventDamage, Blobs: 7},
 		{Kind: session.EventUnpaired},
 	}
 	r.store.events <- session.Event{Kind: 99} // of a later version: ignored

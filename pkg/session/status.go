@@ -36,6 +36,7 @@ func failures() []failure {
 		{ErrCard, sessionpb.Failure_CARD, codes.FailedPrecondition},
 		{ErrDamaged, sessionpb.Failure_DAMAGED, codes.DataLoss},
 		{ErrConflict, sessionpb.Failure_CONFLICT, codes.AlreadyExists},
+		{ErrOverQuota, sessionpb.Failure_OVER_QUOTA, codes.ResourceExhausted},
 		{ErrTooLarge, sessionpb.Failure_TOO_LARGE, codes.ResourceExhausted},
 		{ErrBusy, sessionpb.Failure_BUSY, codes.Unavailable},
 		{ErrProtocol, sessionpb.Failure_PROTOCOL, codes.FailedPrecondition},

@@ -85,13 +85,15 @@ const (
 	EventCard     EventKind = iota + 1 // Card: the card's state changed
 	EventNotice                        // Text: a line for the device's owner
 	EventUnpaired                      // the reader has just forgotten the device
+	EventDamage                        // Blobs of the newest snapshot are damaged at the reader
 )
 
 // Event is something that the reader tells the device unasked.
 type Event struct {
-	Kind EventKind
-	Card CardState
-	Text string // up to MaxText bytes
+	Kind  EventKind
+	Card  CardState
+	Text  string // up to MaxText bytes
+	Blobs uint64
 }
 
 // Slot is a key slot of a vault. Its data is nil where the caller may not have it.
@@ -111,6 +113,7 @@ type Vault struct {
 	Slots     []Slot
 	OnCard    bool   // the card holds its critical part
 	Label     []byte // opaque
+	Damaged   []ID   // blobs of Head that are damaged at the reader; the caller's own vaults only
 }
 
 // NewVault is a vault to be made; the caller becomes its owner.
@@ -153,6 +156,7 @@ type BlobQuery struct {
 	Vault    ID
 	IDs      []ID
 	FromCard bool // from the card alone
+	Snapshot ID   // that is being restored, which is kept meanwhile; zero for none
 }
 
 // Commit makes the blobs that were put a snapshot.

@@ -84,6 +84,8 @@ func writeEvent(e Event) *sessionpb.Event {
 		return &sessionpb.Event{Kind: &sessionpb.Event_Card{Card: writeCard(e.Card)}}
 	case EventNotice:
 		return &sessionpb.Event{Kind: &sessionpb.Event_Notice{Notice: &sessionpb.Notice{Text: tame(e.Text, MaxText)}}}
+	case EventDamage:
+		return &sessionpb.Event{Kind: &sessionpb.Event_Damage{Damage: &sessionpb.Damage{Blobs: e.Blobs}}}
 	case EventUnpaired:
 		return &sessionpb.Event{Kind: &sessionpb.Event_Unpaired{Unpaired: &sessionpb.Unpaired{}}}
 	}
@@ -97,6 +99,8 @@ func readEvent(m *sessionpb.Event) (Event, bool) {
 		return Event{Kind: EventCard, Card: readCard(k.Card)}, true
 	case *sessionpb.Event_Notice:
 		return Event{Kind: EventNotice, Text: tame(k.Notice.GetText(), MaxText)}, true
+	case *sessionpb.Event_Damage:
+		return Event{Kind: EventDamage, Blobs: min(k.Damage.GetBlobs(), MaxIDs)}, true
 	case *sessionpb.Event_Unpaired:
 		return Event{Kind: EventUnpaired}, true
 	}

@@ -79,6 +79,7 @@ func writeVault(v Vault) *sessionpb.Vault {
 		Slots:       writeSlots(v.Slots),
 		OnCard:      v.OnCard,
 		Label:       v.Label,
+		Damaged:     writeIDs(v.Damaged),
 	}
 	if v.Head != nil {
 		m.Head = writeSnapshot(*v.Head)
@@ -98,6 +99,10 @@ func readVault(m *sessionpb.Vault) (Vault, error) {
 	if len(m.GetLabel()) > MaxLabel {
 		return Vault{}, fmt.Errorf("%w: label of %d bytes", ErrTooLarge, len(m.GetLabel()))
 	}
+	damaged, err := readIDs(m.GetDamaged())
+	if err != nil {
+		return Vault{}, err
+	}
 	v := Vault{
 		ID:        id,
 		Mine:      m.GetMine(),
@@ -107,6 +112,9 @@ func readVault(m *sessionpb.Vault) (Vault, error) {
 		Slots:     slots,
 		OnCard:    m.GetOnCard(),
 		Label:     m.GetLabel(),
+	}
+	if len(damaged) > 0 {
+		v.Damaged = damaged
 	}
 	if m.GetHead() != nil {
 		head, err := readSnapshot(m.GetHead())

@@ -108,6 +108,7 @@ const (
 	Failure_CONFLICT         Failure_Code = 14
 	Failure_BAD_REQUEST      Failure_Code = 15
 	Failure_PROTOCOL         Failure_Code = 16
+	Failure_OVER_QUOTA       Failure_Code = 30
 )
 
 // Enum value maps for Failure_Code.
@@ -130,6 +131,7 @@ var (
 		14: "CONFLICT",
 		15: "BAD_REQUEST",
 		16: "PROTOCOL",
+		30: "OVER_QUOTA",
 	}
 	Failure_Code_value = map[string]int32{
 		"CODE_UNSPECIFIED": 0,
@@ -149,6 +151,7 @@ var (
 		"CONFLICT":         14,
 		"BAD_REQUEST":      15,
 		"PROTOCOL":         16,
+		"OVER_QUOTA":       30,
 	}
 )
 
@@ -176,7 +179,7 @@ func (x Failure_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Code.Descriptor instead.
 func (Failure_Code) EnumDescriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33, 0}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34, 0}
 }
 
 type StartRequest struct {
@@ -669,6 +672,7 @@ type Event struct {
 	//	*Event_Card
 	//	*Event_Notice
 	//	*Event_Unpaired
+	//	*Event_Damage
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -738,6 +742,15 @@ func (x *Event) GetUnpaired() *Unpaired {
 	return nil
 }
 
+func (x *Event) GetDamage() *Damage {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Damage); ok {
+			return x.Damage
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -754,11 +767,17 @@ type Event_Unpaired struct {
 	Unpaired *Unpaired `protobuf:"bytes,3,opt,name=unpaired,proto3,oneof"`
 }
 
+type Event_Damage struct {
+	Damage *Damage `protobuf:"bytes,10,opt,name=damage,proto3,oneof"`
+}
+
 func (*Event_Card) isEvent_Kind() {}
 
 func (*Event_Notice) isEvent_Kind() {}
 
 func (*Event_Unpaired) isEvent_Kind() {}
+
+func (*Event_Damage) isEvent_Kind() {}
 
 // Notice is a line for the device's owner.
 type Notice struct {
@@ -805,6 +824,52 @@ func (x *Notice) GetText() string {
 	return ""
 }
 
+// Damage says that blobs of the device's newest snapshot are damaged at the
+// reader. Vaults says which; the device is to put them again.
+type Damage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Blobs         uint64                 `protobuf:"varint,1,opt,name=blobs,proto3" json:"blobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Damage) Reset() {
+	*x = Damage{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Damage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Damage) ProtoMessage() {}
+
+func (x *Damage) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Damage.ProtoReflect.Descriptor instead.
+func (*Damage) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Damage) GetBlobs() uint64 {
+	if x != nil {
+		return x.Blobs
+	}
+	return 0
+}
+
 // Unpaired says that the reader has just forgotten the device.
 type Unpaired struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -814,7 +879,7 @@ type Unpaired struct {
 
 func (x *Unpaired) Reset() {
 	*x = Unpaired{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[12]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +891,7 @@ func (x *Unpaired) String() string {
 func (*Unpaired) ProtoMessage() {}
 
 func (x *Unpaired) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[12]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +904,7 @@ func (x *Unpaired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unpaired.ProtoReflect.Descriptor instead.
 func (*Unpaired) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{12}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{13}
 }
 
 type Slot struct {
@@ -852,7 +917,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[13]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +929,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[13]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +942,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{13}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Slot) GetKind() string {
@@ -902,7 +967,7 @@ type VaultsRequest struct {
 
 func (x *VaultsRequest) Reset() {
 	*x = VaultsRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[14]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +979,7 @@ func (x *VaultsRequest) String() string {
 func (*VaultsRequest) ProtoMessage() {}
 
 func (x *VaultsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[14]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +992,7 @@ func (x *VaultsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VaultsRequest.ProtoReflect.Descriptor instead.
 func (*VaultsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{14}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{15}
 }
 
 type VaultsResponse struct {
@@ -939,7 +1004,7 @@ type VaultsResponse struct {
 
 func (x *VaultsResponse) Reset() {
 	*x = VaultsResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[15]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1016,7 @@ func (x *VaultsResponse) String() string {
 func (*VaultsResponse) ProtoMessage() {}
 
 func (x *VaultsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[15]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1029,7 @@ func (x *VaultsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VaultsResponse.ProtoReflect.Descriptor instead.
 func (*VaultsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{15}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *VaultsResponse) GetVaults() []*Vault {
@@ -984,14 +1049,15 @@ type Vault struct {
 	Head          *Snapshot              `protobuf:"bytes,6,opt,name=head,proto3" json:"head,omitempty"`   // absent while the vault is empty
 	Slots         []*Slot                `protobuf:"bytes,7,rep,name=slots,proto3" json:"slots,omitempty"` // data only where the caller may have it
 	OnCard        bool                   `protobuf:"varint,8,opt,name=on_card,json=onCard,proto3" json:"on_card,omitempty"`
-	Label         []byte                 `protobuf:"bytes,9,opt,name=label,proto3" json:"label,omitempty"` // opaque
+	Label         []byte                 `protobuf:"bytes,9,opt,name=label,proto3" json:"label,omitempty"`      // opaque
+	Damaged       [][]byte               `protobuf:"bytes,20,rep,name=damaged,proto3" json:"damaged,omitempty"` // blobs of the head that are damaged at the reader; to the owner only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Vault) Reset() {
 	*x = Vault{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[16]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1069,7 @@ func (x *Vault) String() string {
 func (*Vault) ProtoMessage() {}
 
 func (x *Vault) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[16]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1082,7 @@ func (x *Vault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vault.ProtoReflect.Descriptor instead.
 func (*Vault) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{16}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Vault) GetId() []byte {
@@ -1082,6 +1148,13 @@ func (x *Vault) GetLabel() []byte {
 	return nil
 }
 
+func (x *Vault) GetDamaged() [][]byte {
+	if x != nil {
+		return x.Damaged
+	}
+	return nil
+}
+
 type CreateVaultRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1093,7 +1166,7 @@ type CreateVaultRequest struct {
 
 func (x *CreateVaultRequest) Reset() {
 	*x = CreateVaultRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[17]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1178,7 @@ func (x *CreateVaultRequest) String() string {
 func (*CreateVaultRequest) ProtoMessage() {}
 
 func (x *CreateVaultRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[17]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1191,7 @@ func (x *CreateVaultRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVaultRequest.ProtoReflect.Descriptor instead.
 func (*CreateVaultRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{17}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CreateVaultRequest) GetId() []byte {
@@ -1150,7 +1223,7 @@ type CreateVaultResponse struct {
 
 func (x *CreateVaultResponse) Reset() {
 	*x = CreateVaultResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[18]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1235,7 @@ func (x *CreateVaultResponse) String() string {
 func (*CreateVaultResponse) ProtoMessage() {}
 
 func (x *CreateVaultResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[18]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1248,7 @@ func (x *CreateVaultResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVaultResponse.ProtoReflect.Descriptor instead.
 func (*CreateVaultResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{18}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{19}
 }
 
 type ClaimVaultRequest struct {
@@ -1187,7 +1260,7 @@ type ClaimVaultRequest struct {
 
 func (x *ClaimVaultRequest) Reset() {
 	*x = ClaimVaultRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[19]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1272,7 @@ func (x *ClaimVaultRequest) String() string {
 func (*ClaimVaultRequest) ProtoMessage() {}
 
 func (x *ClaimVaultRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[19]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1285,7 @@ func (x *ClaimVaultRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimVaultRequest.ProtoReflect.Descriptor instead.
 func (*ClaimVaultRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{19}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ClaimVaultRequest) GetId() []byte {
@@ -1231,7 +1304,7 @@ type ClaimVaultResponse struct {
 
 func (x *ClaimVaultResponse) Reset() {
 	*x = ClaimVaultResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[20]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1316,7 @@ func (x *ClaimVaultResponse) String() string {
 func (*ClaimVaultResponse) ProtoMessage() {}
 
 func (x *ClaimVaultResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[20]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1329,7 @@ func (x *ClaimVaultResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimVaultResponse.ProtoReflect.Descriptor instead.
 func (*ClaimVaultResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{20}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ClaimVaultResponse) GetSlots() []*Slot {
@@ -1277,7 +1350,7 @@ type SnapshotsRequest struct {
 
 func (x *SnapshotsRequest) Reset() {
 	*x = SnapshotsRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1362,7 @@ func (x *SnapshotsRequest) String() string {
 func (*SnapshotsRequest) ProtoMessage() {}
 
 func (x *SnapshotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1375,7 @@ func (x *SnapshotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotsRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{21}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SnapshotsRequest) GetVault() []byte {
@@ -1336,7 +1409,7 @@ type SnapshotsResponse struct {
 
 func (x *SnapshotsResponse) Reset() {
 	*x = SnapshotsResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1421,7 @@ func (x *SnapshotsResponse) String() string {
 func (*SnapshotsResponse) ProtoMessage() {}
 
 func (x *SnapshotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1434,7 @@ func (x *SnapshotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotsResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{22}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SnapshotsResponse) GetSnapshots() []*Snapshot {
@@ -1393,7 +1466,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1478,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1491,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{23}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Snapshot) GetId() []byte {
@@ -1480,7 +1553,7 @@ type MissingRequest struct {
 
 func (x *MissingRequest) Reset() {
 	*x = MissingRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1565,7 @@ func (x *MissingRequest) String() string {
 func (*MissingRequest) ProtoMessage() {}
 
 func (x *MissingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1578,7 @@ func (x *MissingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingRequest.ProtoReflect.Descriptor instead.
 func (*MissingRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{24}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *MissingRequest) GetVault() []byte {
@@ -1531,7 +1604,7 @@ type MissingResponse struct {
 
 func (x *MissingResponse) Reset() {
 	*x = MissingResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1616,7 @@ func (x *MissingResponse) String() string {
 func (*MissingResponse) ProtoMessage() {}
 
 func (x *MissingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1629,7 @@ func (x *MissingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingResponse.ProtoReflect.Descriptor instead.
 func (*MissingResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{25}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *MissingResponse) GetIds() [][]byte {
@@ -1583,7 +1656,7 @@ type BlobPiece struct {
 
 func (x *BlobPiece) Reset() {
 	*x = BlobPiece{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1668,7 @@ func (x *BlobPiece) String() string {
 func (*BlobPiece) ProtoMessage() {}
 
 func (x *BlobPiece) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1681,7 @@ func (x *BlobPiece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobPiece.ProtoReflect.Descriptor instead.
 func (*BlobPiece) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{26}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BlobPiece) GetVault() []byte {
@@ -1669,7 +1742,7 @@ type PutResponse struct {
 
 func (x *PutResponse) Reset() {
 	*x = PutResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1754,7 @@ func (x *PutResponse) String() string {
 func (*PutResponse) ProtoMessage() {}
 
 func (x *PutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1767,7 @@ func (x *PutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutResponse.ProtoReflect.Descriptor instead.
 func (*PutResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{27}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PutResponse) GetStored() uint64 {
@@ -1720,7 +1793,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1805,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1818,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{28}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CommitRequest) GetVault() []byte {
@@ -1813,7 +1886,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +1898,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +1911,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{29}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CommitResponse) GetCard() *CardState {
@@ -1853,13 +1926,14 @@ type GetRequest struct {
 	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
 	Ids           [][]byte               `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
 	FromCard      bool                   `protobuf:"varint,3,opt,name=from_card,json=fromCard,proto3" json:"from_card,omitempty"`
+	Snapshot      []byte                 `protobuf:"bytes,10,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // whose blobs they are, where the device is restoring it: it is kept meanwhile
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +1945,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +1958,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{30}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetRequest) GetVault() []byte {
@@ -1908,6 +1982,13 @@ func (x *GetRequest) GetFromCard() bool {
 	return false
 }
 
+func (x *GetRequest) GetSnapshot() []byte {
+	if x != nil {
+		return x.Snapshot
+	}
+	return nil
+}
+
 type UnpairRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1916,7 +1997,7 @@ type UnpairRequest struct {
 
 func (x *UnpairRequest) Reset() {
 	*x = UnpairRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1928,7 +2009,7 @@ func (x *UnpairRequest) String() string {
 func (*UnpairRequest) ProtoMessage() {}
 
 func (x *UnpairRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1941,7 +2022,7 @@ func (x *UnpairRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpairRequest.ProtoReflect.Descriptor instead.
 func (*UnpairRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{31}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{32}
 }
 
 type UnpairResponse struct {
@@ -1952,7 +2033,7 @@ type UnpairResponse struct {
 
 func (x *UnpairResponse) Reset() {
 	*x = UnpairResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1964,7 +2045,7 @@ func (x *UnpairResponse) String() string {
 func (*UnpairResponse) ProtoMessage() {}
 
 func (x *UnpairResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1977,7 +2058,7 @@ func (x *UnpairResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpairResponse.ProtoReflect.Descriptor instead.
 func (*UnpairResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{32}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33}
 }
 
 // Failure travels in the details of a gRPC status and says which error it is.
@@ -1991,7 +2072,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2084,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2097,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Failure) GetCode() Failure_Code {
@@ -2077,14 +2158,18 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04FULL\x10\x05\x12\x0f\n" +
 	"\vUNFORMATTED\x10\x06\x12\t\n" +
 	"\x05ERROR\x10\a\"\x0f\n" +
-	"\rEventsRequest\"\xaa\x01\n" +
+	"\rEventsRequest\"\xdc\x01\n" +
 	"\x05Event\x12/\n" +
 	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateH\x00R\x04card\x120\n" +
 	"\x06notice\x18\x02 \x01(\v2\x16.reprovision.v1.NoticeH\x00R\x06notice\x126\n" +
-	"\bunpaired\x18\x03 \x01(\v2\x18.reprovision.v1.UnpairedH\x00R\bunpairedB\x06\n" +
+	"\bunpaired\x18\x03 \x01(\v2\x18.reprovision.v1.UnpairedH\x00R\bunpaired\x120\n" +
+	"\x06damage\x18\n" +
+	" \x01(\v2\x16.reprovision.v1.DamageH\x00R\x06damageB\x06\n" +
 	"\x04kind\"\x1c\n" +
 	"\x06Notice\x12\x12\n" +
-	"\x04text\x18\x01 \x01(\tR\x04text\"\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"\x1e\n" +
+	"\x06Damage\x12\x14\n" +
+	"\x05blobs\x18\x01 \x01(\x04R\x05blobs\"\n" +
 	"\n" +
 	"\bUnpaired\".\n" +
 	"\x04Slot\x12\x12\n" +
@@ -2092,7 +2177,7 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x0f\n" +
 	"\rVaultsRequest\"?\n" +
 	"\x0eVaultsResponse\x12-\n" +
-	"\x06vaults\x18\x01 \x03(\v2\x15.reprovision.v1.VaultR\x06vaults\"\x94\x02\n" +
+	"\x06vaults\x18\x01 \x03(\v2\x15.reprovision.v1.VaultR\x06vaults\"\xae\x02\n" +
 	"\x05Vault\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04mine\x18\x02 \x01(\bR\x04mine\x12\x1d\n" +
@@ -2103,7 +2188,8 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04head\x18\x06 \x01(\v2\x18.reprovision.v1.SnapshotR\x04head\x12*\n" +
 	"\x05slots\x18\a \x03(\v2\x14.reprovision.v1.SlotR\x05slots\x12\x17\n" +
 	"\aon_card\x18\b \x01(\bR\x06onCard\x12\x14\n" +
-	"\x05label\x18\t \x01(\fR\x05label\"f\n" +
+	"\x05label\x18\t \x01(\fR\x05label\x12\x18\n" +
+	"\adamaged\x18\x14 \x03(\fR\adamaged\"f\n" +
 	"\x12CreateVaultRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\fR\x05label\x12*\n" +
@@ -2153,17 +2239,19 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04drop\x18\a \x03(\fR\x04drop\x12\x1a\n" +
 	"\bcritical\x18\b \x03(\fR\bcritical\"?\n" +
 	"\x0eCommitResponse\x12-\n" +
-	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"Q\n" +
+	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"m\n" +
 	"\n" +
 	"GetRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x10\n" +
 	"\x03ids\x18\x02 \x03(\fR\x03ids\x12\x1b\n" +
-	"\tfrom_card\x18\x03 \x01(\bR\bfromCard\"\x0f\n" +
+	"\tfrom_card\x18\x03 \x01(\bR\bfromCard\x12\x1a\n" +
+	"\bsnapshot\x18\n" +
+	" \x01(\fR\bsnapshot\"\x0f\n" +
 	"\rUnpairRequest\"\x10\n" +
-	"\x0eUnpairResponse\"\xe8\x02\n" +
+	"\x0eUnpairResponse\"\xf8\x02\n" +
 	"\aFailure\x120\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1c.reprovision.v1.Failure.CodeR\x04code\x12$\n" +
-	"\x0eretry_after_ms\x18\x02 \x01(\x04R\fretryAfterMs\"\x84\x02\n" +
+	"\x0eretry_after_ms\x18\x02 \x01(\x04R\fretryAfterMs\"\x94\x02\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -2185,7 +2273,9 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\aDAMAGED\x10\r\x12\f\n" +
 	"\bCONFLICT\x10\x0e\x12\x0f\n" +
 	"\vBAD_REQUEST\x10\x0f\x12\f\n" +
-	"\bPROTOCOL\x10\x102\xe7\x01\n" +
+	"\bPROTOCOL\x10\x10\x12\x0e\n" +
+	"\n" +
+	"OVER_QUOTA\x10\x1e2\xe7\x01\n" +
 	"\aPairing\x12D\n" +
 	"\x05Start\x12\x1c.reprovision.v1.StartRequest\x1a\x1d.reprovision.v1.StartResponse\x12M\n" +
 	"\bExchange\x12\x1f.reprovision.v1.ExchangeRequest\x1a .reprovision.v1.ExchangeResponse\x12G\n" +
@@ -2217,7 +2307,7 @@ func file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP() []byte {
 }
 
 var file_pkg_session_sessionpb_reprovision_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pkg_session_sessionpb_reprovision_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_pkg_session_sessionpb_reprovision_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_pkg_session_sessionpb_reprovision_proto_goTypes = []any{
 	(CardState_State)(0),        // 0: reprovision.v1.CardState.State
 	(Failure_Code)(0),           // 1: reprovision.v1.Failure.Code
@@ -2233,76 +2323,78 @@ var file_pkg_session_sessionpb_reprovision_proto_goTypes = []any{
 	(*EventsRequest)(nil),       // 11: reprovision.v1.EventsRequest
 	(*Event)(nil),               // 12: reprovision.v1.Event
 	(*Notice)(nil),              // 13: reprovision.v1.Notice
-	(*Unpaired)(nil),            // 14: reprovision.v1.Unpaired
-	(*Slot)(nil),                // 15: reprovision.v1.Slot
-	(*VaultsRequest)(nil),       // 16: reprovision.v1.VaultsRequest
-	(*VaultsResponse)(nil),      // 17: reprovision.v1.VaultsResponse
-	(*Vault)(nil),               // 18: reprovision.v1.Vault
-	(*CreateVaultRequest)(nil),  // 19: reprovision.v1.CreateVaultRequest
-	(*CreateVaultResponse)(nil), // 20: reprovision.v1.CreateVaultResponse
-	(*ClaimVaultRequest)(nil),   // 21: reprovision.v1.ClaimVaultRequest
-	(*ClaimVaultResponse)(nil),  // 22: reprovision.v1.ClaimVaultResponse
-	(*SnapshotsRequest)(nil),    // 23: reprovision.v1.SnapshotsRequest
-	(*SnapshotsResponse)(nil),   // 24: reprovision.v1.SnapshotsResponse
-	(*Snapshot)(nil),            // 25: reprovision.v1.Snapshot
-	(*MissingRequest)(nil),      // 26: reprovision.v1.MissingRequest
-	(*MissingResponse)(nil),     // 27: reprovision.v1.MissingResponse
-	(*BlobPiece)(nil),           // 28: reprovision.v1.BlobPiece
-	(*PutResponse)(nil),         // 29: reprovision.v1.PutResponse
-	(*CommitRequest)(nil),       // 30: reprovision.v1.CommitRequest
-	(*CommitResponse)(nil),      // 31: reprovision.v1.CommitResponse
-	(*GetRequest)(nil),          // 32: reprovision.v1.GetRequest
-	(*UnpairRequest)(nil),       // 33: reprovision.v1.UnpairRequest
-	(*UnpairResponse)(nil),      // 34: reprovision.v1.UnpairResponse
-	(*Failure)(nil),             // 35: reprovision.v1.Failure
+	(*Damage)(nil),              // 14: reprovision.v1.Damage
+	(*Unpaired)(nil),            // 15: reprovision.v1.Unpaired
+	(*Slot)(nil),                // 16: reprovision.v1.Slot
+	(*VaultsRequest)(nil),       // 17: reprovision.v1.VaultsRequest
+	(*VaultsResponse)(nil),      // 18: reprovision.v1.VaultsResponse
+	(*Vault)(nil),               // 19: reprovision.v1.Vault
+	(*CreateVaultRequest)(nil),  // 20: reprovision.v1.CreateVaultRequest
+	(*CreateVaultResponse)(nil), // 21: reprovision.v1.CreateVaultResponse
+	(*ClaimVaultRequest)(nil),   // 22: reprovision.v1.ClaimVaultRequest
+	(*ClaimVaultResponse)(nil),  // 23: reprovision.v1.ClaimVaultResponse
+	(*SnapshotsRequest)(nil),    // 24: reprovision.v1.SnapshotsRequest
+	(*SnapshotsResponse)(nil),   // 25: reprovision.v1.SnapshotsResponse
+	(*Snapshot)(nil),            // 26: reprovision.v1.Snapshot
+	(*MissingRequest)(nil),      // 27: reprovision.v1.MissingRequest
+	(*MissingResponse)(nil),     // 28: reprovision.v1.MissingResponse
+	(*BlobPiece)(nil),           // 29: reprovision.v1.BlobPiece
+	(*PutResponse)(nil),         // 30: reprovision.v1.PutResponse
+	(*CommitRequest)(nil),       // 31: reprovision.v1.CommitRequest
+	(*CommitResponse)(nil),      // 32: reprovision.v1.CommitResponse
+	(*GetRequest)(nil),          // 33: reprovision.v1.GetRequest
+	(*UnpairRequest)(nil),       // 34: reprovision.v1.UnpairRequest
+	(*UnpairResponse)(nil),      // 35: reprovision.v1.UnpairResponse
+	(*Failure)(nil),             // 36: reprovision.v1.Failure
 }
 var file_pkg_session_sessionpb_reprovision_proto_depIdxs = []int32{
 	10, // 0: reprovision.v1.HelloResponse.card:type_name -> reprovision.v1.CardState
 	0,  // 1: reprovision.v1.CardState.state:type_name -> reprovision.v1.CardState.State
 	10, // 2: reprovision.v1.Event.card:type_name -> reprovision.v1.CardState
 	13, // 3: reprovision.v1.Event.notice:type_name -> reprovision.v1.Notice
-	14, // 4: reprovision.v1.Event.unpaired:type_name -> reprovision.v1.Unpaired
-	18, // 5: reprovision.v1.VaultsResponse.vaults:type_name -> reprovision.v1.Vault
-	25, // 6: reprovision.v1.Vault.head:type_name -> reprovision.v1.Snapshot
-	15, // 7: reprovision.v1.Vault.slots:type_name -> reprovision.v1.Slot
-	15, // 8: reprovision.v1.CreateVaultRequest.slots:type_name -> reprovision.v1.Slot
-	15, // 9: reprovision.v1.ClaimVaultResponse.slots:type_name -> reprovision.v1.Slot
-	25, // 10: reprovision.v1.SnapshotsResponse.snapshots:type_name -> reprovision.v1.Snapshot
-	10, // 11: reprovision.v1.CommitResponse.card:type_name -> reprovision.v1.CardState
-	1,  // 12: reprovision.v1.Failure.code:type_name -> reprovision.v1.Failure.Code
-	2,  // 13: reprovision.v1.Pairing.Start:input_type -> reprovision.v1.StartRequest
-	4,  // 14: reprovision.v1.Pairing.Exchange:input_type -> reprovision.v1.ExchangeRequest
-	6,  // 15: reprovision.v1.Pairing.Finish:input_type -> reprovision.v1.FinishRequest
-	8,  // 16: reprovision.v1.Provisioning.Hello:input_type -> reprovision.v1.HelloRequest
-	11, // 17: reprovision.v1.Provisioning.Events:input_type -> reprovision.v1.EventsRequest
-	16, // 18: reprovision.v1.Provisioning.Vaults:input_type -> reprovision.v1.VaultsRequest
-	19, // 19: reprovision.v1.Provisioning.CreateVault:input_type -> reprovision.v1.CreateVaultRequest
-	21, // 20: reprovision.v1.Provisioning.ClaimVault:input_type -> reprovision.v1.ClaimVaultRequest
-	23, // 21: reprovision.v1.Provisioning.Snapshots:input_type -> reprovision.v1.SnapshotsRequest
-	26, // 22: reprovision.v1.Provisioning.Missing:input_type -> reprovision.v1.MissingRequest
-	28, // 23: reprovision.v1.Provisioning.Put:input_type -> reprovision.v1.BlobPiece
-	30, // 24: reprovision.v1.Provisioning.Commit:input_type -> reprovision.v1.CommitRequest
-	32, // 25: reprovision.v1.Provisioning.Get:input_type -> reprovision.v1.GetRequest
-	33, // 26: reprovision.v1.Provisioning.Unpair:input_type -> reprovision.v1.UnpairRequest
-	3,  // 27: reprovision.v1.Pairing.Start:output_type -> reprovision.v1.StartResponse
-	5,  // 28: reprovision.v1.Pairing.Exchange:output_type -> reprovision.v1.ExchangeResponse
-	7,  // 29: reprovision.v1.Pairing.Finish:output_type -> reprovision.v1.FinishResponse
-	9,  // 30: reprovision.v1.Provisioning.Hello:output_type -> reprovision.v1.HelloResponse
-	12, // 31: reprovision.v1.Provisioning.Events:output_type -> reprovision.v1.Event
-	17, // 32: reprovision.v1.Provisioning.Vaults:output_type -> reprovision.v1.VaultsResponse
-	20, // 33: reprovision.v1.Provisioning.CreateVault:output_type -> reprovision.v1.CreateVaultResponse
-	22, // 34: reprovision.v1.Provisioning.ClaimVault:output_type -> reprovision.v1.ClaimVaultResponse
-	24, // 35: reprovision.v1.Provisioning.Snapshots:output_type -> reprovision.v1.SnapshotsResponse
-	27, // 36: reprovision.v1.Provisioning.Missing:output_type -> reprovision.v1.MissingResponse
-	29, // 37: reprovision.v1.Provisioning.Put:output_type -> reprovision.v1.PutResponse
-	31, // 38: reprovision.v1.Provisioning.Commit:output_type -> reprovision.v1.CommitResponse
-	28, // 39: reprovision.v1.Provisioning.Get:output_type -> reprovision.v1.BlobPiece
-	34, // 40: reprovision.v1.Provisioning.Unpair:output_type -> reprovision.v1.UnpairResponse
-	27, // [27:41] is the sub-list for method output_type
-	13, // [13:27] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	15, // 4: reprovision.v1.Event.unpaired:type_name -> reprovision.v1.Unpaired
+	14, // 5: reprovision.v1.Event.damage:type_name -> reprovision.v1.Damage
+	19, // 6: reprovision.v1.VaultsResponse.vaults:type_name -> reprovision.v1.Vault
+	26, // 7: reprovision.v1.Vault.head:type_name -> reprovision.v1.Snapshot
+	16, // 8: reprovision.v1.Vault.slots:type_name -> reprovision.v1.Slot
+	16, // 9: reprovision.v1.CreateVaultRequest.slots:type_name -> reprovision.v1.Slot
+	16, // 10: reprovision.v1.ClaimVaultResponse.slots:type_name -> reprovision.v1.Slot
+	26, // 11: reprovision.v1.SnapshotsResponse.snapshots:type_name -> reprovision.v1.Snapshot
+	10, // 12: reprovision.v1.CommitResponse.card:type_name -> reprovision.v1.CardState
+	1,  // 13: reprovision.v1.Failure.code:type_name -> reprovision.v1.Failure.Code
+	2,  // 14: reprovision.v1.Pairing.Start:input_type -> reprovision.v1.StartRequest
+	4,  // 15: reprovision.v1.Pairing.Exchange:input_type -> reprovision.v1.ExchangeRequest
+	6,  // 16: reprovision.v1.Pairing.Finish:input_type -> reprovision.v1.FinishRequest
+	8,  // 17: reprovision.v1.Provisioning.Hello:input_type -> reprovision.v1.HelloRequest
+	11, // 18: reprovision.v1.Provisioning.Events:input_type -> reprovision.v1.EventsRequest
+	17, // 19: reprovision.v1.Provisioning.Vaults:input_type -> reprovision.v1.VaultsRequest
+	20, // 20: reprovision.v1.Provisioning.CreateVault:input_type -> reprovision.v1.CreateVaultRequest
+	22, // 21: reprovision.v1.Provisioning.ClaimVault:input_type -> reprovision.v1.ClaimVaultRequest
+	24, // 22: reprovision.v1.Provisioning.Snapshots:input_type -> reprovision.v1.SnapshotsRequest
+	27, // 23: reprovision.v1.Provisioning.Missing:input_type -> reprovision.v1.MissingRequest
+	29, // 24: reprovision.v1.Provisioning.Put:input_type -> reprovision.v1.BlobPiece
+	31, // 25: reprovision.v1.Provisioning.Commit:input_type -> reprovision.v1.CommitRequest
+	33, // 26: reprovision.v1.Provisioning.Get:input_type -> reprovision.v1.GetRequest
+	34, // 27: reprovision.v1.Provisioning.Unpair:input_type -> reprovision.v1.UnpairRequest
+	3,  // 28: reprovision.v1.Pairing.Start:output_type -> reprovision.v1.StartResponse
+	5,  // 29: reprovision.v1.Pairing.Exchange:output_type -> reprovision.v1.ExchangeResponse
+	7,  // 30: reprovision.v1.Pairing.Finish:output_type -> reprovision.v1.FinishResponse
+	9,  // 31: reprovision.v1.Provisioning.Hello:output_type -> reprovision.v1.HelloResponse
+	12, // 32: reprovision.v1.Provisioning.Events:output_type -> reprovision.v1.Event
+	18, // 33: reprovision.v1.Provisioning.Vaults:output_type -> reprovision.v1.VaultsResponse
+	21, // 34: reprovision.v1.Provisioning.CreateVault:output_type -> reprovision.v1.CreateVaultResponse
+	23, // 35: reprovision.v1.Provisioning.ClaimVault:output_type -> reprovision.v1.ClaimVaultResponse
+	25, // 36: reprovision.v1.Provisioning.Snapshots:output_type -> reprovision.v1.SnapshotsResponse
+	28, // 37: reprovision.v1.Provisioning.Missing:output_type -> reprovision.v1.MissingResponse
+	30, // 38: reprovision.v1.Provisioning.Put:output_type -> reprovision.v1.PutResponse
+	32, // 39: reprovision.v1.Provisioning.Commit:output_type -> reprovision.v1.CommitResponse
+	29, // 40: reprovision.v1.Provisioning.Get:output_type -> reprovision.v1.BlobPiece
+	35, // 41: reprovision.v1.Provisioning.Unpair:output_type -> reprovision.v1.UnpairResponse
+	28, // [28:42] is the sub-list for method output_type
+	14, // [14:28] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_pkg_session_sessionpb_reprovision_proto_init() }
@@ -2314,6 +2406,7 @@ func file_pkg_session_sessionpb_reprovision_proto_init() {
 		(*Event_Card)(nil),
 		(*Event_Notice)(nil),
 		(*Event_Unpaired)(nil),
+		(*Event_Damage)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2321,7 +2414,7 @@ func file_pkg_session_sessionpb_reprovision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_session_sessionpb_reprovision_proto_rawDesc), len(file_pkg_session_sessionpb_reprovision_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
