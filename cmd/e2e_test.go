@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -271,14 +272,18 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// tamper FILE flips a bit in the middle of every large value of a bbolt file, as
-// a failing medium or a hostile reader would.
+// tamper [-one] FILE flips a bit in the middle of every large value of a bbolt file, or of one,
+// as a failing medium or a hostile reader would.
 func tamper(ts *testscript.TestScript, neg bool, args []string) {
+	most := math.MaxInt
+	if args[0] == "-one" {
+		most, args = 1, args[1:]
+	}
 	db, err := bbolt.Open(ts.MkAbs(args[0]), 0o600, &bbolt.Options{Timeout: 5 * time.Second})
 	ts.Check(err)
 	touched := 0
 	ts.Check(db.Update(func(tx *bbolt.Tx) error {
-		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return flip(b, &touched) })
+		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return flip(b, &touched, most) })
 	}))
 	ts.Check(db.Close())
 	if touched == 0 {
@@ -286,12 +291,12 @@ func tamper(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func flip(b *bbolt.Bucket, touched *int) error {
+func flip(b *bbolt.Bucket, touched *int, most int) error {
 	large := make(map[string][]byte)
 	err := b.ForEach(func(k, v []byte) error {
 		switch {
 		case v == nil:
-			return flip(b.Bucket(k), touched)
+			return flip(b.Bucket(k), touched, most)
 		case len(v) > 600:
 			large[string(k)] = bytes.Clone(v)
 		}
@@ -301,6 +306,9 @@ func flip(b *bbolt.Bucket, touched *int) error {
 		return err
 	}
 	for k, v := range large {
+		if *touched == most {
+			return nil
+		}
 		v[len(v)/2] ^= 1
 		*touched++
 		if err := b.Put([]byte(k), v); err != nil {

@@ -63,6 +63,10 @@ func makeCall(ctx context.Context, method string) (err error) {
 		_, err = c.Snapshots(ctx)
 	case "SnapshotItems":
 		_, err = c.SnapshotItems(ctx, "s")
+	case "SnapshotDiff":
+		_, err = c.SnapshotDiff(ctx, "s", "t")
+	case "Verify":
+		_, err = c.Verify(ctx, 0)
 	case "Check":
 		_, err = c.Check(ctx, false)
 	case "Reprovision":
@@ -166,7 +170,7 @@ func copyProgram(t *testing.T, to string) {
 func guarded() map[string]string {
 	return map[string]string{
 		"Pair": "device.pair", "Unpair": "device.pair", "Backup": "device.backup", "Snapshots": "device.read",
-		"SnapshotItems": "device.read", "Check": "device.read", "Reprovision": "device.reprovision",
+		"SnapshotItems": "device.read", "SnapshotDiff": "device.read", "Verify": "device.read", "Check": "device.read", "Reprovision": "device.reprovision",
 		"Forget": "device.forget", "Subscribe": "device.read",
 		"Reader.Press": "reader.press", "Reader.Display": "reader.display", "Reader.Forget": "reader.forget",
 		"Reader.CardInit": "reader.card", "Reader.CardVerify": "reader.card",

@@ -30,6 +30,7 @@ func costOfFinding(f Finding) int { return costOfText(f.Path, f.Class, f.Verdict
 func costOfItem(i ItemInfo) int {
 	return costOfText(i.Path, i.Class, i.Type, i.Mode, i.SHA256)
 }
+func costOfChange(c ItemChange) int     { return costOfText(c.Path, c.Class, c.Type, c.Change) }
 func costOfSnapshot(s SnapshotInfo) int { return costOfText(s.ID, s.Parent, s.Mode) }
 
 // bounded cuts the lists of a result to what one message may hold.

@@ -53,15 +53,34 @@ func (c *DeviceClient) Snapshots(ctx context.Context) ([]SnapshotInfo, error) {
 // SnapshotItems lists the items of a snapshot, all of them, in as many calls as
 // that takes.
 func (c *DeviceClient) SnapshotItems(ctx context.Context, id string) ([]ItemInfo, error) {
-	all := []ItemInfo{}
+	return allPages(func(o Dict) ([]ItemInfo, error) {
+		return callList[ItemInfo](ctx, c.client, "SnapshotItems", argToBus(id), o)
+	})
+}
+
+// SnapshotDiff lists how two snapshots differ, all of it, in as many calls as that takes.
+func (c *DeviceClient) SnapshotDiff(ctx context.Context, from, to string) ([]ItemChange, error) {
+	return allPages(func(o Dict) ([]ItemChange, error) {
+		return callList[ItemChange](ctx, c.client, "SnapshotDiff", argToBus(from), argToBus(to), o)
+	})
+}
+
+// allPages asks for one page after the other until there is none.
+func allPages[T any](ask func(options Dict) ([]T, error)) ([]T, error) {
+	all := []T{}
 	for {
-		options := clientCodec().encode(itemOptions{Offset: int64(len(all))})
-		page, err := callList[ItemInfo](ctx, c.client, "SnapshotItems", argToBus(id), options)
+		page, err := ask(clientCodec().encode(itemOptions{Offset: int64(len(all))}))
 		if err != nil || len(page) == 0 {
 			return all, err
 		}
 		all = append(all, page...)
 	}
+}
+
+// Verify is a restore drill over about that many bytes; 0 for as many as the daemon's
+// settings say.
+func (c *DeviceClient) Verify(ctx context.Context, bytes int64) (VerifyResult, error) {
+	return callDict[VerifyResult](ctx, c.client, "Verify", clientCodec().encode(verifyOptions{Bytes: bytes}))
 }
 
 // Check gives the verdicts on all items now; deep re-reads every byte.

@@ -94,7 +94,7 @@ func (d *Device) snapshots(ctx context.Context) ([]SnapshotInfo, error) {
 	return list, d.tree.setChildren("snapshot", children)
 }
 
-// itemOptions are those of SnapshotItems.
+// itemOptions are those of SnapshotItems and SnapshotDiff.
 type itemOptions struct {
 	Offset int64 `json:"offset"` // how many items to pass over
 }
@@ -106,6 +106,20 @@ func (d *Device) snapshotItems(ctx context.Context, id string, o itemOptions) ([
 	if err != nil {
 		return nil, err
 	}
+	return pageOf(list, o, costOfItem)
+}
+
+// snapshotDiff answers in pages, as snapshotItems does.
+func (d *Device) snapshotDiff(ctx context.Context, from, to string, o itemOptions) ([]ItemChange, error) {
+	list, err := d.backend.SnapshotDiff(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(list, o, costOfChange)
+}
+
+// pageOf is as much of a list from the offset on as one message holds.
+func pageOf[T any](list []T, o itemOptions, cost func(T) int) ([]T, error) {
 	if o.Offset < 0 {
 		return nil, fmt.Errorf("%w: offset %d is negative", ErrInvalidArguments, o.Offset)
 	}
@@ -113,7 +127,7 @@ func (d *Device) snapshotItems(ctx context.Context, id string, o itemOptions) ([
 		return nil, nil
 	}
 	budget := MaxAnswer
-	page, _ := fit(list[o.Offset:], &budget, costOfItem)
+	page, _ := fit(list[o.Offset:], &budget, cost)
 	return page, nil
 }
 

@@ -14,6 +14,10 @@ type backupOptions struct {
 	Full bool `json:"full"`
 }
 
+type verifyOptions struct {
+	Bytes int64 `json:"bytes"`
+}
+
 type checkOptions struct {
 	Deep bool `json:"deep"`
 }
@@ -24,7 +28,7 @@ func (d *Device) methods() map[string]any {
 	table := map[string]any{
 		"Status": d.callStatus, "Pair": d.callPair, "Unpair": d.callUnpair, "Backup": d.callBackup,
 		"Snapshots": d.callSnapshots, "SnapshotItems": d.callSnapshotItems, "Check": d.callCheck,
-		"Reprovision": d.callReprovision, "Forget": d.callForget,
+		"Reprovision": d.callReprovision, "Forget": d.callForget, "SnapshotDiff": d.callSnapshotDiff, "Verify": d.callVerify,
 		"RegisterAgent": d.callRegisterAgent, "UnregisterAgent": d.callUnregisterAgent,
 	}
 	d.subscription(actionRead, table)
@@ -77,6 +81,32 @@ func (d *Device) callSnapshotItems(sender dbus.Sender, id string, options Dict) 
 			return nil, err
 		}
 		return d.snapshotItems(ctx, fromBus(id), o)
+	})
+}
+
+func (d *Device) callSnapshotDiff(sender dbus.Sender, from, to string, options Dict) ([]Dict, *dbus.Error) {
+	return serveList(d.server, sender, "SnapshotDiff", actionRead, func(ctx context.Context) ([]ItemChange, error) {
+		var o itemOptions
+		if err := serverCodec().decode(options, &o); err != nil {
+			return nil, err
+		}
+		if err := checkTexts("snapshot", from, to); err != nil {
+			return nil, err
+		}
+		return d.snapshotDiff(ctx, fromBus(from), fromBus(to), o)
+	})
+}
+
+func (d *Device) callVerify(sender dbus.Sender, options Dict) (Dict, *dbus.Error) {
+	return serveDict(d.server, sender, "Verify", actionRead, func(ctx context.Context) (VerifyResult, error) {
+		var o verifyOptions
+		if err := serverCodec().decode(options, &o); err != nil {
+			return VerifyResult{}, err
+		}
+		if o.Bytes < 0 {
+			return VerifyResult{}, fmt.Errorf("%w: %d bytes", ErrInvalidArguments, o.Bytes)
+		}
+		return d.backend.Verify(ctx, o.Bytes)
 	})
 }
 

@@ -53,6 +53,8 @@ func deviceValues() bustest.DeviceValues {
 		Result: busapi.ReprovisionResult{Snapshot: "s1", Planned: 1, Restored: 1, Verified: 1, Failed: []busapi.Finding{},
 			Kept: []busapi.Finding{}, Items: one, Hooks: []string{}, Quarantine: "/q", BytesReceived: 9, Seconds: 0.5},
 		Count: 2,
+		Diff:  []busapi.ItemChange{{Path: "/a", Class: "keys", Type: "file", Change: "changed", Size: 3, Was: 2}},
+		Drill: busapi.VerifyResult{Time: 9, Snapshot: "s1", Blobs: 2, Of: 3, Items: 4, Bytes: 77, Failed: []string{"x"}},
 	}
 }
 
@@ -79,13 +81,16 @@ func TestDeviceMethods(t *testing.T) {
 	same(t, v.Saved)(c.Backup(ctx, true))
 	same(t, v.List)(c.Snapshots(ctx))
 	same(t, v.Items)(c.SnapshotItems(ctx, "s-1"))
+	same(t, v.Diff)(c.SnapshotDiff(ctx, "s-1", "s-2"))
+	same(t, v.Drill)(c.Verify(ctx, 5))
 	same(t, found)(c.Check(ctx, true))
 	request := busapi.ReprovisionRequest{Classes: []string{"keys"}, Paths: []string{found.Items[0].Path}, Snapshot: "s1", Yes: true}
 	same(t, result)(c.Reprovision(ctx, request))
 	same(t, int64(2))(c.Forget(ctx, []string{"/a\xff", "keys/b"}))
 
 	want := []string{
-		"Pair 00:1A:7D:DA:71:13", "Unpair", "Backup true", "Snapshots", "SnapshotItems s-1", "SnapshotItems s-1", "Check true",
+		"Pair 00:1A:7D:DA:71:13", "Unpair", "Backup true", "Snapshots", "SnapshotItems s-1", "SnapshotItems s-1",
+		"SnapshotDiff s-1 s-2", "SnapshotDiff s-1 s-2", "Verify 5", "Check true",
 		"Reprovision {Classes:[keys] Paths:[/home/x/.ssh/id\xff] Snapshot:s1 From: DryRun:false Yes:true}",
 		`Forget ["/a\xff" "keys/b"]`,
 	}

@@ -20,7 +20,8 @@ func fullStatus() DeviceStatus {
 		Reader:     &PeerInfo{ID: "0a", Name: "Gr\xfc\xdfe", Address: "00:1A:7D:DA:71:13", Paired: 5, InRange: true},
 		LastBackup: 1, LastBackupAge: -1, LastSnapshot: "s", WouldLoseItems: 2, WouldLoseBytes: 3, Damaged: 4,
 		Counts: map[string]int64{"erased": 4, "intact": 1 << 40}, Waiting: "w", Watch: "fanotify", Interrupted: true,
-		Card: &CardInfo{State: "ok", Profile: "file", Identity: "i", Capacity: 1, Used: 2, Generation: 1 << 63, Detail: "d"},
+		Card:         &CardInfo{State: "ok", Profile: "file", Identity: "i", Capacity: 1, Used: 2, Generation: 1 << 63, Detail: "d"},
+		ReaderDamage: 3, Verified: &VerifyResult{Time: 1, Snapshot: "s", Blobs: 2, Of: 3, Items: 4, Bytes: 5, Failed: []string{"f"}},
 	}
 }
 
@@ -42,8 +43,10 @@ func TestValuesSurviveTheBus(t *testing.T) {
 		ItemInfo{Path: "/a", Class: "keys", Type: "file", Mode: "0600", Size: 1, ModTime: 2, SHA256: "00"},
 		CheckResult{Items: []Finding{{Path: "p"}}, Counts: map[string]int64{"erased": 1}, Truncated: 2},
 		ReprovisionRequest{Classes: []string{"keys"}, Paths: []string{"p\xff"}, Snapshot: "s", DryRun: true, Yes: true},
-		ReaderStatus{Name: "r", Address: "a", PairingOpen: true, PairingUntil: 1, Devices: []PeerInfo{{ID: "1"}},
-			Vaults: 2, Stored: 3, Card: CardInfo{Used: 4}},
+		ReaderStatus{Name: "r", Address: "a", PairingOpen: true, PairingUntil: 1, Devices: []PeerInfo{{ID: "1", Usage: &UsageInfo{Used: 1, Quota: 2, Blobs: 3}}},
+			Vaults: 2, Stored: 3, Card: CardInfo{Used: 4}, LastScrub: 5, Scrubbing: true, DamagedBlobs: 6,
+			Damage: []BlobDamage{{Device: "1", Vault: "v", Blob: "b", Snapshots: 7, Newest: true}}},
+		ItemChange{Path: "/a", Class: "keys", Type: "file", Change: "changed", Size: 1, Was: 2},
 		DisplayInfo{State: "passcode", Address: "a", Passcode: "123456", Lines: []string{"x"}},
 		CardReport{Card: CardInfo{State: "ok"}, Whole: true, Blobs: 1, Bytes: 2},
 	}

@@ -29,6 +29,7 @@ var (
 	ErrInputNeeded      = errors.New("input is needed")
 	ErrPairingClosed    = errors.New("the reader's pairing window is closed")
 	ErrBusy             = errors.New("busy")
+	ErrOverQuota        = errors.New("the reader has no room left for this device")
 	ErrCanceled         = errors.New("canceled")
 )
 
@@ -67,6 +68,7 @@ func errorNames() []namedError {
 		{"Partial", ErrPartial},
 		{"Card", ErrCard},
 		{"Busy", ErrBusy},
+		{"OverQuota", ErrOverQuota},
 		{"InvalidArguments", ErrInvalidArguments},
 		{"NotRunning", ErrNotRunning},
 		{"Canceled", ErrCanceled},

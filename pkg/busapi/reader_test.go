@@ -14,7 +14,9 @@ func readerValues() bustest.ReaderValues {
 	card := busapi.CardInfo{State: "ok", Profile: "iso7816", Capacity: 100, Used: 3, Generation: 2}
 	return bustest.ReaderValues{
 		State: busapi.ReaderStatus{Name: "pi", Address: "00:1A:7D:DA:71:13", PairingOpen: true, PairingUntil: 9,
-			Devices: []busapi.PeerInfo{{ID: "aa", Name: "phone", Paired: 3, InRange: true}}, Vaults: 1, Stored: 5, Card: card},
+			Devices: []busapi.PeerInfo{{ID: "aa", Name: "phone", Paired: 3, InRange: true,
+				Usage: &busapi.UsageInfo{Used: 5, Quota: 9, Blobs: 1}}}, Vaults: 1, Stored: 5, Card: card,
+			DamagedBlobs: 1, Damage: []busapi.BlobDamage{{Device: "aa", Vault: "bb", Blob: "cc", Snapshots: 2, Newest: true}}},
 		Screen: busapi.DisplayInfo{State: "passcode", Address: "00:1A:7D:DA:71:13", Passcode: "123456", Lines: []string{"123 456"}},
 		Card:   card,
 		Report: busapi.CardReport{Card: card, Whole: true, Blobs: 3, Bytes: 77},

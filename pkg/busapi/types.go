@@ -13,6 +13,24 @@ type PeerInfo struct {
 	Address string `json:"address"` // 48-bit device address; empty on a link without
 	Paired  int64  `json:"paired"`  // seconds since the epoch
 	InRange bool   `json:"in_range"`
+	// Usage is what the reader keeps of a device; absent at the device.
+	Usage *UsageInfo `json:"usage,omitempty"`
+}
+
+// UsageInfo is a device's part of the reader's store.
+type UsageInfo struct {
+	Used  int64 `json:"used"`  // bytes, sealed
+	Quota int64 `json:"quota"` // bytes that it may have
+	Blobs int64 `json:"blobs"`
+}
+
+// BlobDamage is a stored blob whose bytes are not what they were any more, or that is lost.
+type BlobDamage struct {
+	Device    string `json:"device"` // whose it is: its id
+	Vault     string `json:"vault"`
+	Blob      string `json:"blob"`
+	Snapshots int64  `json:"snapshots"` // that need it
+	Newest    bool   `json:"newest"`    // the newest one does: the device sends it again
 }
 
 // CardInfo is the state of the smart card in the reader.
@@ -43,11 +61,35 @@ type DeviceStatus struct {
 	WouldLoseItems int64            `json:"would_lose_items"` // not saved yet
 	WouldLoseBytes int64            `json:"would_lose_bytes"`
 	Damaged        int64            `json:"damaged"`
-	Counts         map[string]int64 `json:"counts"`         // items by verdict
-	Waiting        string           `json:"waiting"`        // what the daemon waits for the owner to say; empty for nothing
-	Watch          string           `json:"watch"`          // fanotify, inotify or off
-	Interrupted    bool             `json:"interrupted"`    // a restore was cut short and goes on when it can
-	Card           *CardInfo        `json:"card,omitempty"` // as the reader last told
+	Counts         map[string]int64 `json:"counts"`             // items by verdict
+	Waiting        string           `json:"waiting"`            // what the daemon waits for the owner to say; empty for nothing
+	Watch          string           `json:"watch"`              // fanotify, inotify or off
+	Interrupted    bool             `json:"interrupted"`        // a restore was cut short and goes on when it can
+	Card           *CardInfo        `json:"card,omitempty"`     // as the reader last told
+	ReaderDamage   int64            `json:"reader_damage"`      // blobs of the newest snapshot that are damaged at the reader
+	Verified       *VerifyResult    `json:"verified,omitempty"` // the last restore drill; absent before the first
+}
+
+// VerifyResult is the outcome of a restore drill: a sample of what lies at the reader was
+// fetched, opened, and compared with what was saved.
+type VerifyResult struct {
+	Time     int64    `json:"time"` // seconds since the epoch
+	Snapshot string   `json:"snapshot"`
+	Blobs    int64    `json:"blobs"`  // that were fetched and are whole
+	Of       int64    `json:"of"`     // that the snapshot has
+	Items    int64    `json:"items"`  // of which something was in them; each matches
+	Bytes    int64    `json:"bytes"`  // that were fetched
+	Failed   []string `json:"failed"` // blobs that are not what they should be, with the reason
+}
+
+// ItemChange is how one item differs between two snapshots.
+type ItemChange struct {
+	Path   string `json:"path"`
+	Class  string `json:"class"`
+	Type   string `json:"type"`   // file, directory, symlink
+	Change string `json:"change"` // added, changed, removed
+	Size   int64  `json:"size"`   // in the second; 0 when removed
+	Was    int64  `json:"was"`    // in the first; 0 when added
 }
 
 // BackupResult is what one backup did (step 524).
@@ -59,6 +101,7 @@ type BackupResult struct {
 	ItemsSent     int64    `json:"items_sent"`
 	BytesSent     int64    `json:"bytes_sent"`
 	BytesReceived int64    `json:"bytes_received"`
+	Healed        int64    `json:"healed"`    // damaged blobs at the reader that were made good
 	Held          []string `json:"held"`      // damaged items whose last good state was kept
 	Skipped       []string `json:"skipped"`   // items that could not be read, with the reason
 	Truncated     int64    `json:"truncated"` // entries left out of the lists; see MaxAnswer
@@ -140,8 +183,13 @@ type ReaderStatus struct {
 	PairingUntil int64      `json:"pairing_until"` // seconds since the epoch
 	Devices      []PeerInfo `json:"devices"`
 	Vaults       int64      `json:"vaults"`
-	Stored       int64      `json:"stored"` // bytes of the store
+	Stored       int64      `json:"stored"` // bytes of all devices' data, sealed
 	Card         CardInfo   `json:"card"`
+	LastScrub    int64      `json:"last_scrub"` // when every stored byte was last verified; seconds since the epoch, 0 never
+	Scrubbing    bool       `json:"scrubbing"`
+	DamagedBlobs int64      `json:"damaged_blobs"`
+	// Damage names them, the first 64.
+	Damage []BlobDamage `json:"damage"`
 }
 
 // DisplayInfo is what the reader's display shows (steps 412 and 418).
@@ -179,6 +227,10 @@ type DeviceBackend interface {
 	Backup(ctx context.Context, full bool) (BackupResult, error)
 	Snapshots(ctx context.Context) ([]SnapshotInfo, error)
 	SnapshotItems(ctx context.Context, id string) ([]ItemInfo, error)
+	SnapshotDiff(ctx context.Context, from, to string) ([]ItemChange, error)
+	// Verify is a restore drill over about that many bytes; 0 for as many as the
+	// settings say.
+	Verify(ctx context.Context, bytes int64) (VerifyResult, error)
 	Check(ctx context.Context, deep bool) (CheckResult, error)
 	Reprovision(ctx context.Context, req ReprovisionRequest, p Prompter) (ReprovisionResult, error)
 	Forget(ctx context.Context, paths []string) (int64, error)

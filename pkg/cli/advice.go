@@ -52,6 +52,7 @@ func (a *app) hints() []hint {
 		{busapi.ErrOutOfRange, "Bring the reader near, and see that it is switched on."},
 		{busapi.ErrNoData, "Run 'scrctl backup' while the data is there; 'scrctl snapshots' lists what the reader holds."},
 		{busapi.ErrCard, "'scrctl card status' says more about the card."},
+		{busapi.ErrOverQuota, "Save less, or raise this device's quota in the reader's scrd.toml; 'scrctl reader devices' there says what is in use."},
 		{busapi.ErrBusy, "Wait for what is running; 'scrctl status' says what it is."},
 		{busapi.ErrNotAllowed, "Run it as root, or have the administrator allow it in polkit."},
 	}

@@ -89,17 +89,20 @@ func TestJSONOfEveryCommand(t *testing.T) {
 	display := "address lines passcode state"
 	for _, c := range []struct{ command, keys string }{
 		{"status", "activity card counts damaged in_range interrupted last_backup last_backup_age last_snapshot link_error name " +
-			"paired reader reader_daemon waiting watch would_lose_bytes would_lose_items"},
+			"paired reader reader_daemon reader_damage waiting watch would_lose_bytes would_lose_items"},
 		{"pair " + address + " --passcode 123456", "address id in_range name paired"},
 		{"unpair", "told"},
-		{"backup", "bytes_received bytes_sent card changed held items items_sent mode skipped snapshot truncated"},
+		{"backup", "bytes_received bytes_sent card changed healed held items items_sent mode skipped snapshot truncated"},
 		{"snapshots", "snapshots"},
 		{"snapshots s1", "items snapshot"},
+		{"snapshots diff s1 s2", "classes from items to"},
+		{"verify --bytes 5", "blobs bytes failed items of snapshot time"},
 		{"check", "counts items truncated"},
 		{"reprovision --yes", "bytes_received dry_run failed hooks items kept planned quarantine quarantined restored seconds " +
 			"snapshot truncated verified"},
 		{"forget /a", "forgotten"},
-		{"reader status", "address card devices link_error name pairing_open pairing_until stored vaults"},
+		{"reader status", "address card damage damaged_blobs devices last_scrub link_error name pairing_open pairing_until " +
+			"scrubbing stored vaults"},
 		{"reader press", display},
 		{"reader display", display},
 		{"reader devices", "devices"},

@@ -45,6 +45,9 @@ func showBackup(p *printer, r busapi.BackupResult) {
 		p.line("Saved snapshot %s (%s): %d of %s sent, %s.", printable(r.Snapshot), printable(r.Mode),
 			r.ItemsSent, count(r.Items, "item"), size(r.BytesSent))
 	}
+	if r.Healed > 0 {
+		p.line("Made good what was damaged at the reader: %s.", count(r.Healed, "blob"))
+	}
 }
 
 // backupOutcome is how a backup ends whose snapshot is safe at the reader. The

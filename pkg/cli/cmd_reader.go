@@ -61,9 +61,13 @@ func (a *app) readerDevices(ctx context.Context, _ []string) error {
 				p.line("No device is paired.")
 				return
 			}
-			p.row("ID", "NAME", "PAIRED", "")
+			p.row("ID", "NAME", "PAIRED", "USED", "QUOTA", "")
 			for _, d := range list {
-				p.row(printable(d.ID), printable(d.Name), a.since(d.Paired), inRange(p, d.InRange))
+				used, quota := "", ""
+				if d.Usage != nil {
+					used, quota = size(d.Usage.Used), size(d.Usage.Quota)
+				}
+				p.row(printable(d.ID), printable(d.Name), a.since(d.Paired), used, quota, inRange(p, d.InRange))
 			}
 		})
 	})

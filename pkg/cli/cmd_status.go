@@ -79,6 +79,12 @@ func (a *app) showDevice(p *printer, s busapi.DeviceStatus) {
 	p.row("Backup", lastBackup(s))
 	p.row("At risk", atRisk(p, s))
 	p.row("Damage", damage(p, s))
+	if s.ReaderDamage > 0 {
+		p.row("At the reader", p.paint(red, count(s.ReaderDamage, "damaged blob")+", sent again by the next backup"))
+	}
+	if s.Verified != nil {
+		p.row("Verified", a.verifiedLine(p, *s.Verified))
+	}
 	if s.Card != nil {
 		p.row("Card", cardLine(p, *s.Card))
 	}
@@ -89,6 +95,14 @@ func (a *app) showDevice(p *printer, s busapi.DeviceStatus) {
 	if s.Waiting != "" {
 		p.row("Waiting", p.paint(yellow, printable(s.Waiting)))
 	}
+}
+
+func (a *app) verifiedLine(p *printer, v busapi.VerifyResult) string {
+	line := fmt.Sprintf("%s, %d of %s, %s match", a.since(v.Time), v.Blobs, count(v.Of, "blob"), count(v.Items, "item"))
+	if len(v.Failed) > 0 {
+		line += p.paint(red, fmt.Sprintf(", %d do not", len(v.Failed)))
+	}
+	return line
 }
 
 func (a *app) readerLine(p *printer, s busapi.DeviceStatus) string {
@@ -148,10 +162,46 @@ func (a *app) showReader(p *printer, s busapi.ReaderStatus) {
 	}
 	p.row("Card", cardLine(p, s.Card))
 	p.row("Store", fmt.Sprintf("%s of %s", size(s.Stored), count(s.Vaults, "vault")))
+	p.row("Scrubbed", a.scrubLine(s))
+	for _, d := range s.Damage {
+		p.row("Damaged", p.paint(red, damagedBlob(s, d)))
+	}
+	if more := s.DamagedBlobs - int64(len(s.Damage)); more > 0 {
+		p.row("Damaged", p.paint(red, count(more, "more blob")))
+	}
 	p.row("Devices", count(int64(len(s.Devices)), "device"))
 	for _, d := range s.Devices {
-		p.row("", fmt.Sprintf("%s, %s", printable(d.Name), inRange(p, d.InRange)))
+		p.row("", fmt.Sprintf("%s, %s%s", printable(d.Name), inRange(p, d.InRange), usageText(d)))
 	}
+}
+
+func (a *app) scrubLine(s busapi.ReaderStatus) string {
+	if s.Scrubbing {
+		return a.since(s.LastScrub) + ", and just now under way"
+	}
+	return a.since(s.LastScrub)
+}
+
+func damagedBlob(s busapi.ReaderStatus, d busapi.BlobDamage) string {
+	owner := printable(d.Device)
+	for _, p := range s.Devices {
+		if p.ID == d.Device {
+			owner = printable(p.Name)
+		}
+	}
+	next := "of old snapshots only"
+	if d.Newest {
+		next = "the device sends it again"
+	}
+	return fmt.Sprintf("blob %s of %s, in %s: %s", printable(d.Blob), owner, count(d.Snapshots, "snapshot"), next)
+}
+
+// usageText is what a device has in the store, to be put behind its name.
+func usageText(d busapi.PeerInfo) string {
+	if d.Usage == nil {
+		return ""
+	}
+	return fmt.Sprintf(", %s of %s", size(d.Usage.Used), size(d.Usage.Quota))
 }
 
 func untilSeconds(left int64) string { return fmt.Sprintf("%d s more", max(left, 0)) }

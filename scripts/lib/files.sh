@@ -113,6 +113,9 @@ write_reader() {
 		[card]
 		kind = "$card"
 		path = $(quoted "$dir/reader/card.img")
+
+		[store]
+		idle = "1s"
 	EOF
 }
 

@@ -77,6 +77,8 @@ type DeviceValues struct {
 	Found  busapi.CheckResult
 	Result busapi.ReprovisionResult
 	Count  int64
+	Diff   []busapi.ItemChange
+	Drill  busapi.VerifyResult
 }
 
 // Set changes the answers.
@@ -120,6 +122,16 @@ func (d *Device) Snapshots(ctx context.Context) ([]busapi.SnapshotInfo, error) {
 // SnapshotItems answers with Items.
 func (d *Device) SnapshotItems(ctx context.Context, id string) ([]busapi.ItemInfo, error) {
 	return d.get().Items, d.got(ctx, nil, "SnapshotItems", id)
+}
+
+// SnapshotDiff answers with Diff.
+func (d *Device) SnapshotDiff(ctx context.Context, from, to string) ([]busapi.ItemChange, error) {
+	return d.get().Diff, d.got(ctx, nil, "SnapshotDiff", from, to)
+}
+
+// Verify answers with Drill.
+func (d *Device) Verify(ctx context.Context, bytes int64) (busapi.VerifyResult, error) {
+	return d.get().Drill, d.got(ctx, nil, "Verify", bytes)
 }
 
 // Check answers with Found.

@@ -152,38 +152,12 @@ func (d *Daemon) snapshots(ctx context.Context) ([]session.Snapshot, opened, *se
 	return list, v, s, err
 }
 
-// SnapshotItems lists the items of one snapshot.
-func (d *Daemon) SnapshotItems(ctx context.Context, id string) ([]busapi.ItemInfo, error) {
-	want, err := parseSnapshot(id)
-	if err != nil {
-		return nil, err
-	}
-	list, v, s, err := d.snapshots(ctx)
-	if err != nil {
-		return nil, translate(err)
-	}
-	for _, snap := range list {
-		if vault.SnapshotID(snap.ID) != want {
-			continue
-		}
-		ds, err := d.load(ctx, s, v, snap)
-		if err != nil {
-			return nil, translate(err)
-		}
-		return d.items(ds), nil
-	}
-	return nil, fmt.Errorf("%w: the reader has no snapshot %s", busapi.ErrInvalidArguments, want)
-}
-
 func (d *Daemon) items(ds *vault.DataSet) []busapi.ItemInfo {
 	var out []busapi.ItemInfo
 	for _, it := range ds.Manifest().Items() {
 		info := busapi.ItemInfo{
-			Path: d.space.Path(it.Name), Class: string(it.Class), Type: it.Type.String(),
+			Path: d.path(it.Name), Class: string(it.Class), Type: it.Type.String(),
 			Mode: fmt.Sprintf("%04o", it.Mode), Size: it.Size, ModTime: it.MTime,
-		}
-		if info.Path == "" { // a root that this device does not have
-			info.Path = string(it.Name)
 		}
 		if !isZero(it.Digest[:]) {
 			info.SHA256 = hex.EncodeToString(it.Digest[:])
@@ -253,6 +227,10 @@ func (d *Daemon) Status(context.Context) (busapi.DeviceStatus, error) {
 		st.LastBackup, st.LastSnapshot = h.Created.Unix(), h.Snapshot.String()
 		st.LastBackupAge = max(0, int64(d.now().Sub(h.Created).Seconds()))
 	}
+	st.ReaderDamage = d.damage.count()
+	if last, known := d.lastDrill(); known {
+		st.Verified = &last
+	}
 	jobs, err := d.state.jobs()
 	st.Interrupted = len(jobs) > 0 && st.Activity != activityReprovision
 	if err == nil {
@@ -304,6 +282,7 @@ func translate(err error) error {
 		{session.ErrCard, busapi.ErrCard},
 		{session.ErrNotAllowed, busapi.ErrNotAllowed},
 		{session.ErrBusy, busapi.ErrBusy},
+		{session.ErrOverQuota, busapi.ErrOverQuota},
 		{session.ErrDisconnected, busapi.ErrOutOfRange},
 		{bluez.ErrNotRunning, busapi.ErrNoLink},
 		{bluez.ErrNoAdapter, busapi.ErrNoLink},

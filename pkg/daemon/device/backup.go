@@ -35,7 +35,7 @@ func (d *Daemon) Backup(ctx context.Context, full bool) (busapi.BackupResult, er
 	}
 	d.event("backup", map[string]any{
 		"snapshot": run.result.Snapshot, "mode": run.result.Mode, "changed": run.result.Changed,
-		"items": run.result.Items, "bytes_sent": run.result.BytesSent,
+		"items": run.result.Items, "bytes_sent": run.result.BytesSent, "healed": run.result.Healed,
 	})
 	return run.result, nil
 }
@@ -43,16 +43,18 @@ func (d *Daemon) Backup(ctx context.Context, full bool) (busapi.BackupResult, er
 // backupRun is one walk through the figure.
 type backupRun struct {
 	*Daemon
-	full    bool
-	session *session.Session
-	before  traffic // on the link, when it began
-	vault   opened
-	base    *vault.DataSet // at the reader, complete; nil for none
-	below   *vault.DataSet // at the reader, the critical part of one that came on a card; nil for none
-	sight   sight
-	meant   map[userdata.Name]uint64 // the owner's words, as of the sight
-	failure error
-	result  busapi.BackupResult
+	full     bool
+	healOnly bool // save nothing but what is damaged at the reader
+	session  *session.Session
+	before   traffic // on the link, when it began
+	vault    opened
+	base     *vault.DataSet        // at the reader, complete; nil for none
+	below    *vault.DataSet        // at the reader, the critical part of one that came on a card; nil for none
+	lost     map[vault.BlobID]bool // of the base, damaged at the reader
+	sight    sight
+	meant    map[userdata.Name]uint64 // the owner's words, as of the sight
+	failure  error
+	result   busapi.BackupResult
 }
 
 func (r *backupRun) step(ctx context.Context, s backup.State) (backup.Event, error) {
@@ -93,7 +95,11 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	if r.sight, err = r.lookOnce(ctx, look{why: "backup"}); err != nil {
 		return 0, err
 	}
-	if r.full || r.base == nil || r.reclassed() || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
+	r.lost = r.damage.of(r.base)
+	if r.healOnly {
+		return r.compareToHeal()
+	}
+	if len(r.lost) > 0 || r.full || r.base == nil || r.reclassed() || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
 		return backup.Different, nil
 	}
 	h := r.base.Header()
@@ -101,6 +107,16 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	r.tally()
 	r.hold(r.sight.report.Damaged())
 	return backup.Same, nil
+}
+
+func (r *backupRun) compareToHeal() (backup.Event, error) {
+	switch {
+	case len(r.lost) == 0:
+		return backup.Same, nil
+	case !r.onlyHeals():
+		return 0, errChangedSince
+	}
+	return backup.Different, nil
 }
 
 // reclassed tells whether the settings have given a root another class since the
@@ -115,26 +131,41 @@ func (r *backupRun) reclassed() bool {
 }
 
 // send builds the data set and hands it over. An attempt that is cut short is
-// gone on with by the next: the same contents give the same blobs.
+// gone on with by the next: the same contents give the same blobs. Where the reader has lost a
+// blob since it said that it had it, it is asked once more.
 func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 	pending, err := r.pending()
 	if err != nil {
 		return 0, err
 	}
-	up := startUpload(ctx, r.session, r.vault.id)
-	commit, ds, filled, err := r.fill(ctx, pending, up)
-	if err = up.finish(err); err == nil {
-		err = r.commit(ctx, commit, ds, filled)
+	err = r.attempt(ctx, pending)
+	if errors.Is(err, session.ErrNoData) || errors.Is(err, session.ErrDamaged) {
+		r.log.Warn("the reader lacks what it had, sending it again", "error", err)
+		err = r.attempt(ctx, pending)
 	}
 	if errors.Is(err, session.ErrDisconnected) {
 		r.failure = fmt.Errorf("%w: %w", busapi.ErrOutOfRange, err)
 		return backup.Interrupted, nil
 	}
-	if err != nil {
-		return 0, err
+	return backup.Committed, err
+}
+
+func (r *backupRun) attempt(ctx context.Context, pending pendingBackup) error {
+	up := startUpload(ctx, r.session, r.vault.id)
+	commit, ds, filled, err := r.fill(ctx, pending, up)
+	if err = up.finish(err); err != nil {
+		return err
 	}
-	r.report(ctx, commit, ds, filled)
-	return backup.Committed, nil
+	if commit.Empty() && len(r.lost) > 0 && r.onlyHeals() { // each came out as it was, and is whole again
+		err = r.state.drop(keyPending)
+		commit, ds = nil, r.base
+	} else {
+		err = r.commit(ctx, commit, ds, filled)
+	}
+	if err == nil {
+		r.report(ctx, commit, ds, filled)
+	}
+	return err
 }
 
 // pending returns the backup that this one goes on with, or a new one.
@@ -165,16 +196,20 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 	} else if ours := r.book.current(); ours != nil {
 		seq = ours.Header().Seq + 1 // a new vault goes on counting, so that a card is not newer than it
 	}
+	salts, err := r.salts(ctx)
+	if err != nil {
+		return nil, nil, backup.Result{}, err
+	}
 	repack := backup.Repack(r.base)
 	w, err := vault.NewWriter(vault.WriterConfig{
 		Key: r.vault.key, Vault: r.vault.id, Base: r.base, Head: head, Mode: mode, Snapshot: p.Snapshot,
-		Seq: seq, Now: r.now().UTC(), Repack: repack, Put: up.put,
+		Seq: seq, Now: r.now().UTC(), Repack: repack, Lost: r.lost, Salts: salts, Put: up.put,
 	})
 	if err != nil {
 		return nil, nil, backup.Result{}, err
 	}
 	filled, err := backup.Fill(ctx, backup.Input{
-		Writer: w, Base: r.base, Full: mode == vault.Full, Repack: repack,
+		Writer: w, Base: r.base, Full: mode == vault.Full, Repack: repack, Lost: r.lost,
 		Scan: r.sight.now, Report: r.sight.report, Log: r.log,
 		Open:     func(n userdata.Name) (io.ReadCloser, error) { return r.scanner.Open(n) },
 		Progress: func(done, total int64) { r.progress(activityBackup, done, total) },
@@ -223,12 +258,14 @@ func plain(ids []vault.BlobID) []session.ID {
 	return out
 }
 
+// report says what was done; there is no commit where the last one holds.
 func (r *backupRun) report(ctx context.Context, c *vault.Commit, ds *vault.DataSet, filled backup.Result) {
 	h := ds.Header()
 	r.result = busapi.BackupResult{
-		Snapshot: c.Snapshot.String(), Mode: h.Mode.String(), Changed: true,
+		Snapshot: h.Snapshot.String(), Mode: h.Mode.String(), Changed: c != nil,
 		Items: int64(h.Items), ItemsSent: int64(filled.Sent),
 	}
+	r.countHealed(ctx, ds)
 	r.hold(filled.Held)
 	for _, f := range filled.Skipped {
 		r.result.Skipped = append(r.result.Skipped, r.space.Path(f.Name)+": "+f.Reason)

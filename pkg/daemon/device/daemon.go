@@ -42,6 +42,8 @@ type Daemon struct {
 	looks      chan look
 	asks       chan []detect.Finding // damage that waits for the owner's word
 	findings   *findings
+	damage     readerDamage
+	heals      chan struct{} // the reader has damaged blobs
 	quarantine reprovision.Quarantine
 	conn       *dbus.Conn // the caller's
 	bus        *busapi.Device
@@ -62,6 +64,7 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 		cfg: cfg, log: log, now: now, space: space, state: st,
 		scanner: scan.New(space, now, detect.Examiner()), looks: make(chan look, 8), asks: make(chan []detect.Finding, 1),
 		backups: make(chan struct{}, 1), pairings: make(chan struct{}, 1), findings: newFindings(),
+		heals: make(chan struct{}, 1),
 		quarantine: reprovision.Quarantine{
 			Dir: filepath.Join(cfg.StateDir, "quarantine"), Max: cfg.Reprovision.QuarantineMax,
 			Keep: cfg.Reprovision.QuarantineKeep.Duration, Now: now,
@@ -113,6 +116,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.watchman(ctx) })
 	group.Go(func() error { return d.scrubber(ctx) })
 	group.Go(func() error { return d.asker(ctx) })
+	group.Go(func() error { return d.healer(ctx) })
+	group.Go(func() error { return d.driller(ctx) })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil

@@ -41,6 +41,8 @@ func (d *Daemon) hear(e session.Event, reader string) {
 	case session.EventNotice:
 		d.log.Info("the reader says", "text", e.Text)
 		d.event("notice", map[string]any{"text": e.Text})
+	case session.EventDamage:
+		d.hearDamage(e.Blobs)
 	case session.EventUnpaired:
 		if err := d.unpaired(reader); err != nil {
 			d.log.Error("cannot forget the reader that forgot this device", "error", err)

@@ -326,7 +326,7 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 		Space: r.space, DataSet: r.dataSet, Run: run, Hook: r.takeUp, Reread: r.reread, Log: r.log,
 		Due: slices.Clone(r.job.Owed), Owe: r.owe,
 		CacheDir: filepath.Join(r.cfg.StateDir, "restore"),
-		Fetch:    r.watchFetch(fetchFrom(r.session, r.vault.id)),
+		Fetch:    r.watchFetch(fetchFrom(r.session, r.vault.id, r.dataSet.Header().Snapshot)),
 		Open: func(id vault.BlobID, sealed []byte) ([]byte, error) {
 			return vault.OpenPack(r.vault.key, r.vault.id, id, sealed)
 		},

@@ -39,6 +39,7 @@ const (
 	keyMoved     = "moved"     // where items went that are not saved there yet
 	keyMounts    = "mounts"    // where the user data lay
 	keyScrubAt   = "scrub-at"  // the last item that an unfinished scrub has read
+	keyVerified  = "verified"  // the last restore drill
 	keyScrubbed  = "scrubbed"  // when every byte was last read, seconds since the epoch
 )
 

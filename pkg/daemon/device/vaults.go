@@ -87,7 +87,7 @@ func (d *Daemon) newVault() (opened, error) {
 // find asks the reader for its vaults (step 612): the one with that id if this
 // device owns it, and those that it might take over.
 func (d *Daemon) find(ctx context.Context, s *session.Session, id vault.VaultID) (mine *session.Vault, others []session.Vault, err error) {
-	mine, others, err = sortVaults(ctx, s, id)
+	mine, others, err = d.sortVaults(ctx, s, id)
 	if err != nil || mine != nil || id.IsZero() || d.keeper.card().Status != session.CardOtherVault {
 		return mine, others, err
 	}
@@ -100,10 +100,10 @@ func (d *Daemon) find(ctx context.Context, s *session.Session, id vault.VaultID)
 	if err != nil {
 		return nil, nil, err
 	}
-	return sortVaults(ctx, s, id)
+	return d.sortVaults(ctx, s, id)
 }
 
-func sortVaults(ctx context.Context, s *session.Session, id vault.VaultID) (mine *session.Vault, others []session.Vault, err error) {
+func (d *Daemon) sortVaults(ctx context.Context, s *session.Session, id vault.VaultID) (mine *session.Vault, others []session.Vault, err error) {
 	all, err := s.Vaults(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -112,6 +112,7 @@ func sortVaults(ctx context.Context, s *session.Session, id vault.VaultID) (mine
 		switch {
 		case v.Mine && v.ID == id:
 			mine = &v
+			d.damage.set(v.Damaged)
 		case v.ID == id: // was this device's, and is another's now
 		case v.Head != nil && hasSlot(v, slotReader):
 			others = append(others, v)
@@ -184,22 +185,24 @@ func (d *Daemon) follow(ctx context.Context, s *session.Session, v opened) (*vau
 // load reads a data set from the reader: of one that came on a card, the critical
 // part, unless it has no other.
 func (d *Daemon) load(ctx context.Context, s *session.Session, v opened, snap session.Snapshot) (*vault.DataSet, error) {
+	fetch := fetchFrom(s, v.id, vault.SnapshotID{})
 	if snap.CriticalOnly {
 		h, err := vault.OpenHeader(v.key, v.id, vault.SnapshotID(snap.ID), snap.Header)
 		if err != nil {
 			return nil, err
 		}
 		if len(h.Index[vault.Bulk]) > 0 {
-			return vault.LoadCritical(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetchFrom(s, v.id))
+			return vault.LoadCritical(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetch)
 		}
 	}
-	return vault.LoadDataSet(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetchFrom(s, v.id))
+	return vault.LoadDataSet(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetch)
 }
 
-// fetchFrom gets sealed blobs over the session.
-func fetchFrom(s *session.Session, id vault.VaultID) vault.Fetch {
+// fetchFrom gets sealed blobs over the session. The reader keeps the snapshot that is named,
+// for as long as a restore of it may take; zero names none.
+func fetchFrom(s *session.Session, id vault.VaultID, snapshot vault.SnapshotID) vault.Fetch {
 	return func(ctx context.Context, ids []vault.BlobID, got func(vault.BlobID, []byte) error) error {
-		q := session.BlobQuery{Vault: id, IDs: make([]session.ID, len(ids))}
+		q := session.BlobQuery{Vault: id, IDs: make([]session.ID, len(ids)), Snapshot: snapshot}
 		for i, b := range ids {
 			q.IDs[i] = b
 		}

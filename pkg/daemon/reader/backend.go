@@ -39,10 +39,18 @@ func (d *Daemon) Devices(context.Context) ([]busapi.PeerInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	used, err := d.used()
+	if err != nil {
+		return nil, err
+	}
 	out := make([]busapi.PeerInfo, 0, len(peers))
 	for _, p := range peers {
+		u, err := d.usageOf(p.ID, used)
+		if err != nil {
+			return nil, err
+		}
 		out = append(out, busapi.PeerInfo{
-			ID: p.ID, Name: p.Name, Address: p.Address, Paired: p.Paired.Unix(), InRange: d.presence.here(p.ID),
+			ID: p.ID, Name: p.Name, Address: p.Address, Paired: p.Paired.Unix(), InRange: d.presence.here(p.ID), Usage: &u,
 		})
 	}
 	return out, nil
@@ -112,21 +120,31 @@ func (d *Daemon) Status(ctx context.Context) (busapi.ReaderStatus, error) {
 	if st.Devices, err = d.Devices(ctx); err != nil {
 		return st, err
 	}
+	return st, d.statusOfStore(&st)
+}
+
+// statusOfStore tells how much is stored, and what of it is damaged.
+func (d *Daemon) statusOfStore(st *busapi.ReaderStatus) error {
 	records, err := readable(d.store, d.log)
 	if err != nil {
-		return st, err
+		return err
 	}
-	st.Vaults = int64(len(records))
+	m := d.ledger.scrub()
+	st.Vaults, st.LastScrub, st.Scrubbing = int64(len(records)), m.Finished, m.Vault != ""
 	for _, r := range records {
-		list, err := d.snapshots(r.ID)
+		u, err := d.store.Usage(r.ID)
 		if err != nil {
-			return st, err
+			return err
 		}
-		if len(list) > 0 {
-			st.Stored += list[0].Bytes
+		st.Stored += u.Bytes
+		damage, err := d.damageIn(r)
+		if err != nil {
+			return err
 		}
+		st.DamagedBlobs += int64(len(damage))
+		st.Damage = append(st.Damage, damage[:min(len(damage), maxDamage-len(st.Damage))]...)
 	}
-	return st, nil
+	return nil
 }
 
 // card is the state of the card for people.

@@ -38,18 +38,24 @@ type Daemon struct {
 	pairing   *pairing.Reader
 	server    *session.Server
 	bus       *busapi.Reader
+	uses      *uses
+	ledger    *ledger
+	untidy    chan struct{} // the store may have to be tidied
 }
 
 // New opens the reader's state and brings everything together. It starts
 // nothing: Run does. The bus connection stays the caller's. env is the
 // environment, which says where PC/SC is.
 func New(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Time, env func(string) string) (*Daemon, error) {
-	d := &Daemon{cfg: cfg, log: log, now: now, presence: newPresence()}
+	d := &Daemon{cfg: cfg, log: log, now: now, presence: newPresence(), uses: newUses(), untidy: make(chan struct{}, 1)}
 	var err error
+	if d.ledger, err = openLedger(filepath.Join(cfg.StateDir, "upkeep.json")); err != nil {
+		return nil, err
+	}
 	if d.keys, err = keyring.Open(filepath.Join(cfg.StateDir, "keyring")); err != nil {
 		return nil, err
 	}
-	if d.store, err = bolt.Open(filepath.Join(cfg.StateDir, "vault.db"), bolt.Options{}); err != nil {
+	if d.store, err = bolt.Open(filepath.Join(cfg.StateDir, "vault.db"), bolt.Options{Log: log}); err != nil {
 		return nil, err
 	}
 	if err := d.open(bus, env); err != nil {
@@ -90,6 +96,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.mirror.run(ctx) })
 	group.Go(func() error { return d.pairing.Run(ctx) })
 	group.Go(func() error { return d.bus.Run(ctx) })
+	group.Go(func() error { return d.tidier(ctx) })
+	group.Go(func() error { return d.scrubber(ctx) })
 	if d.bluetooth != nil {
 		group.Go(func() error { return d.bluetooth.beacon(ctx, d.pairing.Until) })
 	}

@@ -33,6 +33,8 @@ func (d *Daemon) Connected(p session.Peer) {
 // Disconnected takes note of a device that went out of range.
 func (d *Daemon) Disconnected(p session.Peer, reason error) {
 	d.presence.leave(p.ID)
+	d.uses.gone(p)
+	d.tidySoon()
 	fields := map[string]any{"device": p.ID, "in_range": false}
 	if reason != nil {
 		fields["reason"] = reason.Error()
@@ -51,10 +53,16 @@ func (d *Daemon) Hello(_ context.Context, p session.Peer, theirs session.Hello) 
 	return session.Hello{Name: d.cfg.Name, Card: d.mirror.stateFor(d.vaultOf(p.ID))}, nil
 }
 
-// Events tells a device of changes of the card, and that it was forgotten.
+// Events tells a device of changes of the card, of damage to its data, and that it was
+// forgotten.
 func (d *Daemon) Events(ctx context.Context, p session.Peer, send func(session.Event) error) error {
 	events, stop := d.presence.listen(p.ID)
 	defer stop()
+	if n := d.damageOf(p.ID); n > 0 {
+		if err := send(session.Event{Kind: session.EventDamage, Blobs: n}); err != nil {
+			return err
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -87,6 +95,7 @@ func remote(err error) error {
 		{vault.ErrNoBlob, session.ErrNoData},
 		{vault.ErrDamaged, session.ErrDamaged},
 		{vault.ErrConflict, session.ErrConflict},
+		{session.ErrOverQuota, session.ErrOverQuota},
 		{vault.ErrLimit, session.ErrTooLarge},
 		{vault.ErrCommit, session.ErrBadRequest},
 		{vault.ErrRecord, session.ErrBadRequest},

@@ -147,15 +147,26 @@ func (r *rig) backUp(p session.Peer, id vault.VaultID, blobs ...session.Blob) se
 // last value in that, behind the store's back.
 func (r *rig) damage(id vault.VaultID, bucket string) {
 	r.Helper()
+	r.change(id, bucket, nil)
+}
+
+// change is damage to the value of a key; nil for the last one.
+func (r *rig) change(id vault.VaultID, bucket string, key []byte) {
+	r.Helper()
 	path := filepath.Join(r.d.cfg.StateDir, "vault.db")
 	r.must(r.d.store.Close())
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 10 * time.Second})
 	r.must(err)
 	r.must(db.Update(func(tx *bbolt.Tx) error {
-		b, key := tx.Bucket([]byte("vaults")).Bucket(id[:]), []byte("record")
-		if bucket != "" {
+		b := tx.Bucket([]byte("vaults")).Bucket(id[:])
+		switch {
+		case bucket == "":
+			key = []byte("record")
+		case key == nil:
 			b = b.Bucket([]byte(bucket))
 			key, _ = b.Cursor().Last()
+		default:
+			b = b.Bucket([]byte(bucket))
 		}
 		value := bytes.Clone(b.Get(key))
 		value[len(value)-1] ^= 1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"syscall"
 
 	"github.com/reprovision/reprovision/pkg/session"
@@ -47,9 +48,11 @@ func (d *Daemon) Snapshots(_ context.Context, p session.Peer, q session.Snapshot
 
 // Missing tells which blobs the store does not have.
 func (d *Daemon) Missing(_ context.Context, p session.Peer, id session.ID, ids []session.ID) ([]session.ID, error) {
+	defer d.uses.begin()()
 	if _, err := d.mine(p, id); err != nil {
 		return nil, err
 	}
+	d.uses.upload(id, p)
 	missing, err := d.store.Missing(id, blobIDs(ids))
 	if err != nil {
 		return nil, remote(err)
@@ -75,16 +78,15 @@ const groupBytes = 4 << 20
 
 // Put stores what arrives, a group at a time.
 func (d *Daemon) Put(_ context.Context, p session.Peer, id session.ID, blobs iter.Seq2[session.Blob, error]) (int, error) {
+	defer d.uses.begin()()
 	if _, err := d.mine(p, id); err != nil {
 		return 0, err
 	}
+	d.uses.upload(id, p)
 	var group []vault.StoredBlob
 	stored, bytes := 0, 0
 	flush := func() error {
-		err := d.store.Put(id, group)
-		if errors.Is(err, syscall.ENOSPC) {
-			d.makeRoom(id)
-		}
+		err := d.put(p.ID, id, group, int64(bytes))
 		if err == nil {
 			stored += len(group)
 		}
@@ -107,9 +109,26 @@ func (d *Daemon) Put(_ context.Context, p session.Peer, id session.ID, blobs ite
 	return stored, err
 }
 
+// put stores a group, if the device has room for it.
+func (d *Daemon) put(device string, id vault.VaultID, group []vault.StoredBlob, bytes int64) error {
+	if len(group) == 0 {
+		return nil
+	}
+	err := d.admit(device, bytes)
+	if err == nil {
+		err = d.store.Put(id, group)
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, session.ErrOverQuota) {
+		d.makeRoom(id)
+	}
+	return err
+}
+
 // makeRoom gives up what an upload that does not fit has left behind, so that a
 // smaller one has room.
 func (d *Daemon) makeRoom(id vault.VaultID) {
+	d.uses.committed(id)
+	d.tidySoon()
 	if err := d.store.Unstage(id); err != nil {
 		d.log.Error("the disk is full, and what was sent in vain cannot be removed", "vault", id, "error", err)
 	}
@@ -117,6 +136,7 @@ func (d *Daemon) makeRoom(id vault.VaultID) {
 
 // Commit makes a snapshot the newest, and brings the card up to date.
 func (d *Daemon) Commit(ctx context.Context, p session.Peer, c session.Commit) (session.CardState, error) {
+	defer d.uses.begin()()
 	if _, err := d.mine(p, c.Vault); err != nil {
 		return session.CardState{}, err
 	}
@@ -125,9 +145,11 @@ func (d *Daemon) Commit(ctx context.Context, p session.Peer, c session.Commit) (
 		Add: blobIDs(c.Add), Drop: blobIDs(c.Drop), Critical: blobIDs(c.Critical),
 	}, d.now().UTC())
 	if err != nil {
-		return session.CardState{}, remote(err)
+		return session.CardState{}, remote(d.blame(c.Vault, err))
 	}
 	d.clear(c.Vault)
+	d.uses.committed(c.Vault)
+	d.tidySoon()
 	d.event("backup", map[string]any{"device": p.ID, "snapshot": vault.SnapshotID(c.Snapshot).String(), "seq": int64(c.Seq)})
 	return d.mirror.update(ctx, c.Vault), nil
 }
@@ -141,12 +163,36 @@ func (d *Daemon) clear(id vault.VaultID) {
 	}
 }
 
+// hold keeps a snapshot that is being restored; zero for none.
+func (d *Daemon) hold(id vault.VaultID, s vault.SnapshotID) error {
+	if s.IsZero() {
+		return nil
+	}
+	if !d.ledger.held(id, d.now())(s) {
+		list, err := d.snapshots(id)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(list, func(r vault.SnapshotRecord) bool { return r.Snapshot == s }) {
+			return nil // what is not there cannot be kept
+		}
+	}
+	return d.ledger.hold(id, s, d.now())
+}
+
 // Get sends blobs, from the card alone if so asked.
 func (d *Daemon) Get(ctx context.Context, p session.Peer, q session.BlobQuery, send func(session.Blob) error) error {
+	defer d.uses.begin()()
 	if _, err := d.mine(p, q.Vault); err != nil {
 		return err
 	}
-	get := func(id vault.BlobID) ([]byte, error) { return d.store.Get(q.Vault, id) }
+	if err := d.hold(q.Vault, q.Snapshot); err != nil {
+		d.log.Warn("cannot note that a snapshot is being restored", "error", err)
+	}
+	get := func(id vault.BlobID) ([]byte, error) {
+		data, err := d.store.Get(q.Vault, id)
+		return data, d.blame(q.Vault, err)
+	}
 	if q.FromCard {
 		on, err := d.mirror.read(ctx, q.Vault)
 		if err != nil {

@@ -109,7 +109,10 @@ func (d *Daemon) describe(r vault.Record, caller string) (session.Vault, error) 
 	}
 	head := snapshot(list[0])
 	v.Snapshots, v.Head = uint64(len(list)), &head
-	return v, nil
+	if v.Mine {
+		v.Damaged, err = d.headDamage(r.ID, list[0])
+	}
+	return v, err
 }
 
 // snapshots lists a vault's snapshots. A damaged record costs that snapshot and

@@ -1,0 +1,184 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/userdata"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+const (
+	drillPause = 10 * time.Minute // after a drill that could not be made
+	maxFailed  = 64               // blobs that a result names
+)
+
+// driller makes a restore drill from time to time: it proves that what lies at the reader
+// opens, and is what was saved.
+func (d *Daemon) driller(ctx context.Context) error {
+	every := d.cfg.Detect.VerifyEvery.Duration
+	if every == 0 {
+		return nil
+	}
+	for {
+		if err := sleep(ctx, d.untilDrill(every)); err != nil {
+			return err
+		}
+		if d.keeper.current() == nil || d.book.current() == nil {
+			if err := sleep(ctx, min(drillPause, every)); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := d.Verify(ctx, 0); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			d.log.Warn("cannot make a restore drill", "error", err)
+			if err := sleep(ctx, min(drillPause, every)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// untilDrill counts from the last drill, so that restarts neither skip nor repeat one.
+func (d *Daemon) untilDrill(every time.Duration) time.Duration {
+	last, known := d.lastDrill()
+	if !known {
+		return 0 // the first one follows the first backup
+	}
+	return min(max(time.Unix(last.Time, 0).Add(every).Sub(d.now()), 0), every)
+}
+
+// lastDrill is the last drill.
+func (d *Daemon) lastDrill() (last busapi.VerifyResult, known bool) {
+	known, err := d.state.load(keyVerified, &last)
+	if err != nil {
+		d.log.Warn("cannot read when the last restore drill was", "error", err)
+		return busapi.VerifyResult{}, false
+	}
+	return last, known
+}
+
+// Verify is a restore drill.
+func (d *Daemon) Verify(ctx context.Context, bytes int64) (busapi.VerifyResult, error) {
+	if bytes == 0 {
+		bytes = d.cfg.Detect.VerifyBytes
+	}
+	run := &drill{Daemon: d, seen: make(map[userdata.Name]bool)}
+	if err := run.prepare(ctx); err != nil {
+		return busapi.VerifyResult{}, translate(err)
+	}
+	if err := run.fetch(ctx, run.sample(bytes)); err != nil {
+		return busapi.VerifyResult{}, translate(err)
+	}
+	if err := d.state.store(keyVerified, run.result); err != nil {
+		return run.result, err
+	}
+	d.event("verify", map[string]any{
+		"snapshot": run.result.Snapshot, "blobs": run.result.Blobs, "items": run.result.Items, "failed": int64(len(run.result.Failed)),
+	})
+	d.bus.Refresh()
+	return run.result, nil
+}
+
+type drill struct {
+	*Daemon
+	session *session.Session
+	vault   opened
+	ds      *vault.DataSet
+	proof   *vault.Proof
+	seen    map[userdata.Name]bool
+	result  busapi.VerifyResult
+}
+
+func (r *drill) prepare(ctx context.Context) error {
+	var err error
+	if r.session, err = r.keeper.wait(ctx); err != nil {
+		return err
+	}
+	v, have, err := r.own()
+	if err != nil {
+		return err
+	}
+	if !have {
+		return busapi.ErrNoData
+	}
+	r.vault = v
+	if r.ds, err = r.head(ctx, r.session, v); err != nil {
+		return err
+	}
+	if r.ds == nil {
+		return busapi.ErrNoData
+	}
+	r.proof = vault.NewProof(v.key, r.ds)
+	r.result = busapi.VerifyResult{Time: r.now().Unix(), Snapshot: r.ds.Header().Snapshot.String(), Failed: []string{}}
+	return nil
+}
+
+// sample picks blobs at random until the bytes are used up; one at least.
+func (r *drill) sample(bytes int64) []vault.BlobID {
+	all := r.ds.Sizes()
+	r.result.Of = int64(len(all))
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	var picked []vault.BlobID
+	for _, b := range all {
+		if bytes -= b.Size; bytes < 0 && len(picked) > 0 {
+			break
+		}
+		picked = append(picked, b.ID)
+	}
+	return picked
+}
+
+// fetch gets one blob at a time: one that is damaged does not keep the next from being
+// looked at.
+func (r *drill) fetch(ctx context.Context, blobs []vault.BlobID) error {
+	get := fetchFrom(r.session, r.vault.id, vault.SnapshotID{})
+	for _, id := range blobs {
+		var names []userdata.Name
+		err := get(ctx, []vault.BlobID{id}, func(id vault.BlobID, sealed []byte) (err error) {
+			r.result.Bytes += int64(len(sealed))
+			names, err = r.proof.Blob(id, sealed)
+			return err
+		})
+		if err != nil && !isFailedProof(err) {
+			return err
+		}
+		if err != nil {
+			r.fail(id, err)
+			continue
+		}
+		r.result.Blobs++
+		for _, n := range names {
+			r.seen[n] = true
+		}
+		r.result.Items = int64(len(r.seen))
+	}
+	return nil
+}
+
+func (r *drill) fail(id vault.BlobID, err error) {
+	r.log.Error("what lies at the reader is not what was saved", "blob", id, "error", err)
+	if len(r.result.Failed) < maxFailed {
+		r.result.Failed = append(r.result.Failed, fmt.Sprintf("%s: %v", id, err))
+	}
+}
+
+// isFailedProof tells an error about a blob from one about the way to it.
+func isFailedProof(err error) bool {
+	for _, is := range []error{
+		session.ErrDamaged, session.ErrNoData, vault.ErrSealBroken, vault.ErrCompressed, vault.ErrDataSet, vault.ErrDigest,
+	} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
+}
