@@ -4,6 +4,7 @@ package cmd_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -74,6 +75,7 @@ func (s stories) tell(t *testing.T) {
 			env.Setenv("LINK", s.link)
 			env.Setenv("S", filepath.Join(env.WorkDir, "s"))
 			env.Setenv("PHONE", filepath.Join(env.WorkDir, "s", "phone"))
+			env.Setenv("KILLS", cmp.Or(os.Getenv("REPROVISION_KILLS"), "14"))
 			env.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0") // else each command takes a second to end
 			for name, value := range s.vars {
 				env.Setenv(name, value)

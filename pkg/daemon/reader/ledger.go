@@ -23,6 +23,7 @@ type ledger struct {
 
 	mu    sync.Mutex
 	pages ledgerPages
+	dirty bool // pages are not on the disk yet
 }
 
 // ledgerPages is the file. Times are seconds since the epoch.
@@ -76,20 +77,29 @@ func (l *ledger) save() error {
 	if err != nil {
 		return fmt.Errorf("cannot write the ledger: %w", err)
 	}
+	l.dirty = false
 	return nil
 }
 
 func heldKey(id vault.VaultID, s vault.SnapshotID) string { return id.String() + "/" + s.String() }
 
-// hold keeps a snapshot for a while. It is written down once an hour: each time costs
-// a sync.
-func (l *ledger) hold(id vault.VaultID, s vault.SnapshotID, now time.Time) error {
+// hold keeps a snapshot for a while. It tells whether that is to be written down, by
+// flush: once an hour, for each time costs a sync, and no restore waits for it.
+func (l *ledger) hold(id vault.VaultID, s vault.SnapshotID, now time.Time) (unsaved bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key, until := heldKey(id, s), now.Add(holdTime).Unix()
-	known := l.pages.Held[key]
-	l.pages.Held[key] = until
-	if until-known < int64(time.Hour/time.Second) {
+	if until-l.pages.Held[key] >= int64(time.Hour/time.Second) {
+		l.pages.Held[key], l.dirty = until, true
+	}
+	return l.dirty
+}
+
+// flush writes down what hold has noted.
+func (l *ledger) flush() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.dirty {
 		return nil
 	}
 	return l.save()

@@ -143,10 +143,15 @@ func (r *rig) backUp(p session.Peer, id vault.VaultID, blobs ...session.Blob) se
 	return state
 }
 
-// damage changes the last byte of a vault's record, or, with a bucket, of the
+// damage changes the last byte of a vault's record and of its copy, or, with a bucket, of the
 // last value in that, behind the store's back.
 func (r *rig) damage(id vault.VaultID, bucket string) {
 	r.Helper()
+	if bucket == "" {
+		r.change(id, "", []byte("record2"))
+		r.change(id, "", []byte("record"))
+		return
+	}
 	r.change(id, bucket, nil)
 }
 
@@ -161,7 +166,6 @@ func (r *rig) change(id vault.VaultID, bucket string, key []byte) {
 		b := tx.Bucket([]byte("vaults")).Bucket(id[:])
 		switch {
 		case bucket == "":
-			key = []byte("record")
 		case key == nil:
 			b = b.Bucket([]byte(bucket))
 			key, _ = b.Cursor().Last()

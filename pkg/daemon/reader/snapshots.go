@@ -177,7 +177,10 @@ func (d *Daemon) hold(id vault.VaultID, s vault.SnapshotID) error {
 			return nil // what is not there cannot be kept
 		}
 	}
-	return d.ledger.hold(id, s, d.now())
+	if d.ledger.hold(id, s, d.now()) {
+		d.tidySoon() // which writes it down first
+	}
+	return nil
 }
 
 // Get sends blobs, from the card alone if so asked.

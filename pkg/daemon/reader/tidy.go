@@ -34,6 +34,9 @@ func (d *Daemon) tidier(ctx context.Context) error {
 		case <-d.untidy:
 		case <-time.After(tidyEvery):
 		}
+		if err := d.ledger.flush(); err != nil {
+			d.log.Warn("cannot note that a snapshot is being restored", "error", err)
+		}
 		if err := d.uses.idle(ctx, d.cfg.Store.Idle.Duration); err != nil {
 			return err
 		}

@@ -80,6 +80,7 @@ func TestTidyKeepsWhatTheRulesSay(t *testing.T) {
 	r.wantSeqs(b, 6, 5, 4)
 	r.wantMissing(phone, a, blobs, blobs[1], blobs[2], blobs[3])
 	// Across a restart, and no longer than needed.
+	r.must(r.d.ledger.flush())
 	again, err := openLedger(r.d.ledger.file)
 	r.must(err)
 	r.d.ledger = again
@@ -276,8 +277,11 @@ func TestLedgerThatDoesNotRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.hold(vault.VaultID{1}, vault.SnapshotID{2}, time.Unix(1, 0)); err != nil {
-			t.Errorf("%q: %v", text, err)
+		if unsaved := l.hold(vault.VaultID{1}, vault.SnapshotID{2}, time.Unix(1, 0)); !unsaved {
+			t.Errorf("%q: nothing to save", text)
+		}
+		if err := l.flush(); err != nil || l.hold(vault.VaultID{1}, vault.SnapshotID{2}, time.Unix(9, 0)) {
+			t.Errorf("%q: saved again, or %v", text, err)
 		}
 	}
 }

@@ -235,6 +235,10 @@ func TestDamagedRecords(t *testing.T) {
 		t.Errorf("got %d snapshots, %v", len(all), err)
 	}
 	change(t, s, a.ID, "", []byte(keyRecord), flip)
+	if got, err := s.Vault(a.ID); err != nil || got.Owner != a.Owner {
+		t.Errorf("there is a copy, and yet %+v, %v", got, err)
+	}
+	change(t, s, a.ID, "", []byte(keyRecordCopy), flip)
 	if all, err := s.Vaults(); !errors.Is(err, vault.ErrDamaged) || len(all) != 1 || all[0].ID != b.ID {
 		t.Errorf("got %d vaults, %v", len(all), err)
 	}
@@ -246,6 +250,25 @@ func TestDamagedRecords(t *testing.T) {
 	}
 	if got, err := s.Vault(a.ID); err != nil || got.Owner != a.Owner {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// TestRecordIsMended damages either copy of a record; the other one mends it.
+func TestRecordIsMended(t *testing.T) {
+	s := openTest(t, vault.Limits{})
+	defer s.Close()
+	r := vaulttest.Record(1)
+	if err := s.Create(r); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{keyRecord, keyRecordCopy, keyRecord} {
+		change(t, s, r.ID, "", []byte(key), flip)
+		if _, err := s.Mark(r.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Vault(r.ID); err != nil || got.Owner != r.Owner {
+			t.Errorf("got %+v, %v", got, err)
+		}
 	}
 }
 

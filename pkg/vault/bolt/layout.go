@@ -22,6 +22,7 @@ const (
 
 	// In the bucket of each vault, whose name is the vault's id.
 	keyRecord       = "record"
+	keyRecordCopy   = "record2" // the same: without it nobody knows whose the vault is
 	keyUsage        = "usage"
 	bucketSnapshots = "snapshots" // generation, 8 bytes big-endian: snapshot record
 	bucketBlobs     = "blobs"     // id: sealed blob

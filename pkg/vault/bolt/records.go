@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -48,7 +49,12 @@ func (s *Store) create(tx *bbolt.Tx, id vault.VaultID, value []byte) error {
 	if err := (room{id: id, bucket: b}).setUsage(vault.Usage{}); err != nil {
 		return err
 	}
-	return b.Put([]byte(keyRecord), sum(value))
+	return putRecord(b, value)
+}
+
+// putRecord writes a record twice.
+func putRecord(b *bbolt.Bucket, value []byte) error {
+	return errors.Join(b.Put([]byte(keyRecord), sum(value)), b.Put([]byte(keyRecordCopy), sum(value)))
 }
 
 // Vaults implements vault.Store. Where records are damaged it returns the
@@ -77,15 +83,25 @@ func (s *Store) Vaults() ([]vault.Record, error) {
 	return records, nil
 }
 
+// record reads the record of a vault, from its copy where it is damaged.
 func record(b *bbolt.Bucket) (r vault.Record, err error) {
-	value, err := unsum(b.Get([]byte(keyRecord)))
-	if err == nil {
-		err = r.UnmarshalBinary(value)
+	for _, key := range []string{keyRecord, keyRecordCopy} {
+		var value []byte
+		if value, err = unsum(b.Get([]byte(key))); err == nil {
+			err = r.UnmarshalBinary(value)
+		}
+		if err == nil {
+			return r, nil
+		}
 	}
-	if err != nil {
-		return r, fmt.Errorf("record: %w: %w", vault.ErrDamaged, err)
-	}
-	return r, nil
+	return r, fmt.Errorf("record: %w: %w", vault.ErrDamaged, err)
+}
+
+// twice tells whether both copies of a readable record are whole.
+func twice(b *bbolt.Bucket) bool {
+	one, err := unsum(b.Get([]byte(keyRecord)))
+	two, err2 := unsum(b.Get([]byte(keyRecordCopy)))
+	return err == nil && err2 == nil && bytes.Equal(one, two)
 }
 
 // Vault implements vault.Store.
@@ -119,7 +135,7 @@ func (s *Store) Update(r vault.Record) error {
 		if err != nil {
 			return err
 		}
-		return in.bucket.Put([]byte(keyRecord), sum(value))
+		return putRecord(in.bucket, value)
 	})
 	if err != nil {
 		return fmt.Errorf("cannot update vault %s: %w", r.ID, err)

@@ -54,7 +54,7 @@ func (s *Store) Remove(id vault.VaultID, seqs []uint64) error {
 }
 
 // Mark implements vault.Upkeep, in one read transaction. Where the note of
-// the usage is wrong it is written anew.
+// the usage is wrong, or one of the vault's two records, it is written anew.
 func (s *Store) Mark(id vault.VaultID) (vault.Marked, error) {
 	m := vault.Marked{Vault: id}
 	wrong := false
@@ -63,11 +63,11 @@ func (s *Store) Mark(id vault.VaultID) (vault.Marked, error) {
 		if err != nil {
 			return err
 		}
-		wrong = in.usage() != in.count()
+		wrong = in.usage() != in.count() || !twice(in.bucket)
 		return in.markAll(&m)
 	})
 	if err == nil && wrong {
-		err = s.recount(id)
+		err = s.mend(id)
 	}
 	if err != nil {
 		return vault.Marked{}, fmt.Errorf("cannot tell what vault %s needs no more: %w", id, err)
@@ -75,13 +75,25 @@ func (s *Store) Mark(id vault.VaultID) (vault.Marked, error) {
 	return m, nil
 }
 
-func (s *Store) recount(id vault.VaultID) error {
+// mend writes the usage and both records of a vault anew.
+func (s *Store) mend(id vault.VaultID) error {
 	return s.update(func(tx *bbolt.Tx) error {
 		in, err := enter(tx, id)
 		if err != nil {
 			return err
 		}
-		return in.setUsage(in.count())
+		if err := in.setUsage(in.count()); err != nil {
+			return err
+		}
+		r, err := record(in.bucket)
+		if err != nil {
+			return nil // both are damaged: there is nothing to mend it with
+		}
+		value, err := r.MarshalBinary()
+		if err != nil {
+			return err
+		}
+		return putRecord(in.bucket, value)
 	})
 }
 
