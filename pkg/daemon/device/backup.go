@@ -25,7 +25,7 @@ func (d *Daemon) Backup(ctx context.Context, full bool) (busapi.BackupResult, er
 	}
 	defer end()
 	run := &backupRun{Daemon: d, full: full}
-	final, err := backup.Drive(ctx, run.step)
+	final, err := backup.Drive(ctx, backup.Begin, run.step)
 	if err != nil {
 		return busapi.BackupResult{}, translate(err)
 	}
