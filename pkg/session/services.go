@@ -24,7 +24,7 @@ func (s *provisioning) Hello(ctx context.Context, m *sessionpb.HelloRequest) (*s
 	if m.GetProtocol() != Protocol {
 		return nil, fmt.Errorf("%w: this reader speaks version %d, not %d", ErrProtocol, Protocol, m.GetProtocol())
 	}
-	mine, err := s.provider.Hello(ctx, c.peer, Hello{Name: tame(m.GetDeviceName(), MaxName)})
+	mine, err := s.provider.Hello(ctx, c.peer, Hello{Name: tame(m.GetDeviceName(), MaxName), Backup: readPlan(m.GetBackup())})
 	if err != nil {
 		return nil, err
 	}

@@ -21,11 +21,14 @@ func newSession(c *channel) *Session {
 	return &Session{channel: c, rpc: sessionpb.NewProvisioningClient(c.client)}
 }
 
-// Hello exchanges names, and must be the first call. ErrProtocol means that the
+// Hello exchanges names, and must be the first call. Made again it tells what has
+// changed, and is a sign of life of the reader. ErrProtocol means that the
 // two speak no common version.
 func (s *Session) Hello(ctx context.Context, mine Hello) (Hello, error) {
 	const call = "say hello"
-	m, err := s.rpc.Hello(ctx, &sessionpb.HelloRequest{Protocol: Protocol, DeviceName: tame(mine.Name, MaxName)})
+	m, err := s.rpc.Hello(ctx, &sessionpb.HelloRequest{
+		Protocol: Protocol, DeviceName: tame(mine.Name, MaxName), Backup: writePlan(mine.Backup),
+	})
 	if err != nil {
 		return Hello{}, s.result(ctx, call, err)
 	}

@@ -24,6 +24,7 @@ const (
 	MaxLabel    = 1 << 10        // bytes of a vault's label
 	MaxName     = 64             // bytes of a host's name
 	MaxText     = 512            // bytes of a text for people
+	MaxPlan     = 10 * 366 * 24 * time.Hour
 )
 
 // ID names a vault, a snapshot or a blob. Any type whose underlying type is
@@ -73,8 +74,16 @@ type CardState struct {
 
 // Hello is what each side says first.
 type Hello struct {
-	Name string    // of the side that speaks, up to MaxName bytes
-	Card CardState // from the reader only
+	Name   string     // of the side that speaks, up to MaxName bytes
+	Card   CardState  // from the reader only
+	Backup BackupPlan // from the device only
+}
+
+// BackupPlan is when the device is next to back up (step 516). The zero plan is
+// that of a device that makes no backups by itself.
+type BackupPlan struct {
+	Every time.Duration // whole milliseconds, up to MaxPlan
+	DueIn time.Duration // less than 0: it is late already
 }
 
 // EventKind tells what an Event carries.

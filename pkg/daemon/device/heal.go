@@ -99,7 +99,7 @@ func (d *Daemon) heal(ctx context.Context) (healed int64, err error) {
 	}
 	defer end()
 	run := &backupRun{Daemon: d, healOnly: true}
-	if _, err = backup.Drive(ctx, run.step); err == nil {
+	if _, err = backup.Drive(ctx, backup.Begin, run.step); err == nil {
 		err = run.failure
 	}
 	if errors.Is(err, busapi.ErrOutOfRange) {

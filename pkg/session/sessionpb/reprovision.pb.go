@@ -85,7 +85,7 @@ func (x CardState_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CardState_State.Descriptor instead.
 func (CardState_State) EnumDescriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{8, 0}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{9, 0}
 }
 
 type Failure_Code int32
@@ -179,7 +179,7 @@ func (x Failure_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Code.Descriptor instead.
 func (Failure_Code) EnumDescriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34, 0}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{35, 0}
 }
 
 type StartRequest struct {
@@ -442,6 +442,7 @@ type HelloRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Protocol      uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	DeviceName    string                 `protobuf:"bytes,2,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
+	Backup        *BackupPlan            `protobuf:"bytes,3,opt,name=backup,proto3" json:"backup,omitempty"` // absent where the device makes none by itself
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -490,6 +491,68 @@ func (x *HelloRequest) GetDeviceName() string {
 	return ""
 }
 
+func (x *HelloRequest) GetBackup() *BackupPlan {
+	if x != nil {
+		return x.Backup
+	}
+	return nil
+}
+
+// BackupPlan tells when the device is next to back up, so that the reader too can
+// say that it is overdue. It holds times that pass, not moments: the clocks of the
+// two may differ by years.
+type BackupPlan struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	EveryMs       uint64                 `protobuf:"varint,1,opt,name=every_ms,json=everyMs,proto3" json:"every_ms,omitempty"`     // at least 1
+	DueInMs       int64                  `protobuf:"zigzag64,2,opt,name=due_in_ms,json=dueInMs,proto3" json:"due_in_ms,omitempty"` // less than 0: it is late already
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupPlan) Reset() {
+	*x = BackupPlan{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupPlan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupPlan) ProtoMessage() {}
+
+func (x *BackupPlan) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupPlan.ProtoReflect.Descriptor instead.
+func (*BackupPlan) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *BackupPlan) GetEveryMs() uint64 {
+	if x != nil {
+		return x.EveryMs
+	}
+	return 0
+}
+
+func (x *BackupPlan) GetDueInMs() int64 {
+	if x != nil {
+		return x.DueInMs
+	}
+	return 0
+}
+
 type HelloResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Protocol      uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
@@ -501,7 +564,7 @@ type HelloResponse struct {
 
 func (x *HelloResponse) Reset() {
 	*x = HelloResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[7]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +576,7 @@ func (x *HelloResponse) String() string {
 func (*HelloResponse) ProtoMessage() {}
 
 func (x *HelloResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[7]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +589,7 @@ func (x *HelloResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloResponse.ProtoReflect.Descriptor instead.
 func (*HelloResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{7}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *HelloResponse) GetProtocol() uint32 {
@@ -564,7 +627,7 @@ type CardState struct {
 
 func (x *CardState) Reset() {
 	*x = CardState{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[8]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -576,7 +639,7 @@ func (x *CardState) String() string {
 func (*CardState) ProtoMessage() {}
 
 func (x *CardState) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[8]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -589,7 +652,7 @@ func (x *CardState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CardState.ProtoReflect.Descriptor instead.
 func (*CardState) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{8}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CardState) GetState() CardState_State {
@@ -635,7 +698,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[9]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +710,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[9]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +723,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{9}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{10}
 }
 
 // Event is one thing that the device should know. A device ignores a kind that
@@ -680,7 +743,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[10]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +755,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[10]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +768,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{10}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Event) GetKind() isEvent_Kind {
@@ -789,7 +852,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[11]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +864,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[11]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +877,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{11}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Notice) GetText() string {
@@ -835,7 +898,7 @@ type Damage struct {
 
 func (x *Damage) Reset() {
 	*x = Damage{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[12]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +910,7 @@ func (x *Damage) String() string {
 func (*Damage) ProtoMessage() {}
 
 func (x *Damage) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[12]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +923,7 @@ func (x *Damage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Damage.ProtoReflect.Descriptor instead.
 func (*Damage) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{12}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Damage) GetBlobs() uint64 {
@@ -879,7 +942,7 @@ type Unpaired struct {
 
 func (x *Unpaired) Reset() {
 	*x = Unpaired{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[13]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +954,7 @@ func (x *Unpaired) String() string {
 func (*Unpaired) ProtoMessage() {}
 
 func (x *Unpaired) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[13]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +967,7 @@ func (x *Unpaired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unpaired.ProtoReflect.Descriptor instead.
 func (*Unpaired) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{13}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{14}
 }
 
 type Slot struct {
@@ -917,7 +980,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[14]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +992,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[14]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1005,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{14}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Slot) GetKind() string {
@@ -967,7 +1030,7 @@ type VaultsRequest struct {
 
 func (x *VaultsRequest) Reset() {
 	*x = VaultsRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[15]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1042,7 @@ func (x *VaultsRequest) String() string {
 func (*VaultsRequest) ProtoMessage() {}
 
 func (x *VaultsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[15]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1055,7 @@ func (x *VaultsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VaultsRequest.ProtoReflect.Descriptor instead.
 func (*VaultsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{15}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{16}
 }
 
 type VaultsResponse struct {
@@ -1004,7 +1067,7 @@ type VaultsResponse struct {
 
 func (x *VaultsResponse) Reset() {
 	*x = VaultsResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[16]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1079,7 @@ func (x *VaultsResponse) String() string {
 func (*VaultsResponse) ProtoMessage() {}
 
 func (x *VaultsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[16]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1092,7 @@ func (x *VaultsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VaultsResponse.ProtoReflect.Descriptor instead.
 func (*VaultsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{16}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VaultsResponse) GetVaults() []*Vault {
@@ -1057,7 +1120,7 @@ type Vault struct {
 
 func (x *Vault) Reset() {
 	*x = Vault{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[17]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1132,7 @@ func (x *Vault) String() string {
 func (*Vault) ProtoMessage() {}
 
 func (x *Vault) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[17]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1145,7 @@ func (x *Vault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vault.ProtoReflect.Descriptor instead.
 func (*Vault) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{17}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Vault) GetId() []byte {
@@ -1166,7 +1229,7 @@ type CreateVaultRequest struct {
 
 func (x *CreateVaultRequest) Reset() {
 	*x = CreateVaultRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[18]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1241,7 @@ func (x *CreateVaultRequest) String() string {
 func (*CreateVaultRequest) ProtoMessage() {}
 
 func (x *CreateVaultRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[18]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1254,7 @@ func (x *CreateVaultRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVaultRequest.ProtoReflect.Descriptor instead.
 func (*CreateVaultRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{18}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CreateVaultRequest) GetId() []byte {
@@ -1223,7 +1286,7 @@ type CreateVaultResponse struct {
 
 func (x *CreateVaultResponse) Reset() {
 	*x = CreateVaultResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[19]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1298,7 @@ func (x *CreateVaultResponse) String() string {
 func (*CreateVaultResponse) ProtoMessage() {}
 
 func (x *CreateVaultResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[19]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1311,7 @@ func (x *CreateVaultResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVaultResponse.ProtoReflect.Descriptor instead.
 func (*CreateVaultResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{19}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{20}
 }
 
 type ClaimVaultRequest struct {
@@ -1260,7 +1323,7 @@ type ClaimVaultRequest struct {
 
 func (x *ClaimVaultRequest) Reset() {
 	*x = ClaimVaultRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[20]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1335,7 @@ func (x *ClaimVaultRequest) String() string {
 func (*ClaimVaultRequest) ProtoMessage() {}
 
 func (x *ClaimVaultRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[20]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1348,7 @@ func (x *ClaimVaultRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimVaultRequest.ProtoReflect.Descriptor instead.
 func (*ClaimVaultRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{20}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ClaimVaultRequest) GetId() []byte {
@@ -1304,7 +1367,7 @@ type ClaimVaultResponse struct {
 
 func (x *ClaimVaultResponse) Reset() {
 	*x = ClaimVaultResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1379,7 @@ func (x *ClaimVaultResponse) String() string {
 func (*ClaimVaultResponse) ProtoMessage() {}
 
 func (x *ClaimVaultResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1392,7 @@ func (x *ClaimVaultResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimVaultResponse.ProtoReflect.Descriptor instead.
 func (*ClaimVaultResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{21}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ClaimVaultResponse) GetSlots() []*Slot {
@@ -1350,7 +1413,7 @@ type SnapshotsRequest struct {
 
 func (x *SnapshotsRequest) Reset() {
 	*x = SnapshotsRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1425,7 @@ func (x *SnapshotsRequest) String() string {
 func (*SnapshotsRequest) ProtoMessage() {}
 
 func (x *SnapshotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1438,7 @@ func (x *SnapshotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotsRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{22}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SnapshotsRequest) GetVault() []byte {
@@ -1409,7 +1472,7 @@ type SnapshotsResponse struct {
 
 func (x *SnapshotsResponse) Reset() {
 	*x = SnapshotsResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1484,7 @@ func (x *SnapshotsResponse) String() string {
 func (*SnapshotsResponse) ProtoMessage() {}
 
 func (x *SnapshotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1497,7 @@ func (x *SnapshotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotsResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{23}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SnapshotsResponse) GetSnapshots() []*Snapshot {
@@ -1466,7 +1529,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1541,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1554,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{24}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Snapshot) GetId() []byte {
@@ -1553,7 +1616,7 @@ type MissingRequest struct {
 
 func (x *MissingRequest) Reset() {
 	*x = MissingRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1628,7 @@ func (x *MissingRequest) String() string {
 func (*MissingRequest) ProtoMessage() {}
 
 func (x *MissingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1641,7 @@ func (x *MissingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingRequest.ProtoReflect.Descriptor instead.
 func (*MissingRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{25}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *MissingRequest) GetVault() []byte {
@@ -1604,7 +1667,7 @@ type MissingResponse struct {
 
 func (x *MissingResponse) Reset() {
 	*x = MissingResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1679,7 @@ func (x *MissingResponse) String() string {
 func (*MissingResponse) ProtoMessage() {}
 
 func (x *MissingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1692,7 @@ func (x *MissingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingResponse.ProtoReflect.Descriptor instead.
 func (*MissingResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{26}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *MissingResponse) GetIds() [][]byte {
@@ -1656,7 +1719,7 @@ type BlobPiece struct {
 
 func (x *BlobPiece) Reset() {
 	*x = BlobPiece{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +1731,7 @@ func (x *BlobPiece) String() string {
 func (*BlobPiece) ProtoMessage() {}
 
 func (x *BlobPiece) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1681,7 +1744,7 @@ func (x *BlobPiece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobPiece.ProtoReflect.Descriptor instead.
 func (*BlobPiece) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{27}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BlobPiece) GetVault() []byte {
@@ -1742,7 +1805,7 @@ type PutResponse struct {
 
 func (x *PutResponse) Reset() {
 	*x = PutResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1754,7 +1817,7 @@ func (x *PutResponse) String() string {
 func (*PutResponse) ProtoMessage() {}
 
 func (x *PutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1767,7 +1830,7 @@ func (x *PutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutResponse.ProtoReflect.Descriptor instead.
 func (*PutResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{28}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PutResponse) GetStored() uint64 {
@@ -1793,7 +1856,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1868,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1881,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{29}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CommitRequest) GetVault() []byte {
@@ -1886,7 +1949,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +1961,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +1974,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{30}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CommitResponse) GetCard() *CardState {
@@ -1933,7 +1996,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1945,7 +2008,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1958,7 +2021,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{31}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetRequest) GetVault() []byte {
@@ -1997,7 +2060,7 @@ type UnpairRequest struct {
 
 func (x *UnpairRequest) Reset() {
 	*x = UnpairRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2009,7 +2072,7 @@ func (x *UnpairRequest) String() string {
 func (*UnpairRequest) ProtoMessage() {}
 
 func (x *UnpairRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2022,7 +2085,7 @@ func (x *UnpairRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpairRequest.ProtoReflect.Descriptor instead.
 func (*UnpairRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{32}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33}
 }
 
 type UnpairResponse struct {
@@ -2033,7 +2096,7 @@ type UnpairResponse struct {
 
 func (x *UnpairResponse) Reset() {
 	*x = UnpairResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2108,7 @@ func (x *UnpairResponse) String() string {
 func (*UnpairResponse) ProtoMessage() {}
 
 func (x *UnpairResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2121,7 @@ func (x *UnpairResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpairResponse.ProtoReflect.Descriptor instead.
 func (*UnpairResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34}
 }
 
 // Failure travels in the details of a gRPC status and says which error it is.
@@ -2072,7 +2135,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2147,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2160,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Failure) GetCode() Failure_Code {
@@ -2131,11 +2194,16 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x03ke2\x18\x01 \x01(\fR\x03ke2\"!\n" +
 	"\rFinishRequest\x12\x10\n" +
 	"\x03ke3\x18\x01 \x01(\fR\x03ke3\"\x10\n" +
-	"\x0eFinishResponse\"K\n" +
+	"\x0eFinishResponse\"\x7f\n" +
 	"\fHelloRequest\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x1f\n" +
 	"\vdevice_name\x18\x02 \x01(\tR\n" +
-	"deviceName\"{\n" +
+	"deviceName\x122\n" +
+	"\x06backup\x18\x03 \x01(\v2\x1a.reprovision.v1.BackupPlanR\x06backup\"C\n" +
+	"\n" +
+	"BackupPlan\x12\x19\n" +
+	"\bevery_ms\x18\x01 \x01(\x04R\aeveryMs\x12\x1a\n" +
+	"\tdue_in_ms\x18\x02 \x01(\x12R\adueInMs\"{\n" +
 	"\rHelloResponse\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x1f\n" +
 	"\vreader_name\x18\x02 \x01(\tR\n" +
@@ -2307,7 +2375,7 @@ func file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP() []byte {
 }
 
 var file_pkg_session_sessionpb_reprovision_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pkg_session_sessionpb_reprovision_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_pkg_session_sessionpb_reprovision_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_pkg_session_sessionpb_reprovision_proto_goTypes = []any{
 	(CardState_State)(0),        // 0: reprovision.v1.CardState.State
 	(Failure_Code)(0),           // 1: reprovision.v1.Failure.Code
@@ -2318,83 +2386,85 @@ var file_pkg_session_sessionpb_reprovision_proto_goTypes = []any{
 	(*FinishRequest)(nil),       // 6: reprovision.v1.FinishRequest
 	(*FinishResponse)(nil),      // 7: reprovision.v1.FinishResponse
 	(*HelloRequest)(nil),        // 8: reprovision.v1.HelloRequest
-	(*HelloResponse)(nil),       // 9: reprovision.v1.HelloResponse
-	(*CardState)(nil),           // 10: reprovision.v1.CardState
-	(*EventsRequest)(nil),       // 11: reprovision.v1.EventsRequest
-	(*Event)(nil),               // 12: reprovision.v1.Event
-	(*Notice)(nil),              // 13: reprovision.v1.Notice
-	(*Damage)(nil),              // 14: reprovision.v1.Damage
-	(*Unpaired)(nil),            // 15: reprovision.v1.Unpaired
-	(*Slot)(nil),                // 16: reprovision.v1.Slot
-	(*VaultsRequest)(nil),       // 17: reprovision.v1.VaultsRequest
-	(*VaultsResponse)(nil),      // 18: reprovision.v1.VaultsResponse
-	(*Vault)(nil),               // 19: reprovision.v1.Vault
-	(*CreateVaultRequest)(nil),  // 20: reprovision.v1.CreateVaultRequest
-	(*CreateVaultResponse)(nil), // 21: reprovision.v1.CreateVaultResponse
-	(*ClaimVaultRequest)(nil),   // 22: reprovision.v1.ClaimVaultRequest
-	(*ClaimVaultResponse)(nil),  // 23: reprovision.v1.ClaimVaultResponse
-	(*SnapshotsRequest)(nil),    // 24: reprovision.v1.SnapshotsRequest
-	(*SnapshotsResponse)(nil),   // 25: reprovision.v1.SnapshotsResponse
-	(*Snapshot)(nil),            // 26: reprovision.v1.Snapshot
-	(*MissingRequest)(nil),      // 27: reprovision.v1.MissingRequest
-	(*MissingResponse)(nil),     // 28: reprovision.v1.MissingResponse
-	(*BlobPiece)(nil),           // 29: reprovision.v1.BlobPiece
-	(*PutResponse)(nil),         // 30: reprovision.v1.PutResponse
-	(*CommitRequest)(nil),       // 31: reprovision.v1.CommitRequest
-	(*CommitResponse)(nil),      // 32: reprovision.v1.CommitResponse
-	(*GetRequest)(nil),          // 33: reprovision.v1.GetRequest
-	(*UnpairRequest)(nil),       // 34: reprovision.v1.UnpairRequest
-	(*UnpairResponse)(nil),      // 35: reprovision.v1.UnpairResponse
-	(*Failure)(nil),             // 36: reprovision.v1.Failure
+	(*BackupPlan)(nil),          // 9: reprovision.v1.BackupPlan
+	(*HelloResponse)(nil),       // 10: reprovision.v1.HelloResponse
+	(*CardState)(nil),           // 11: reprovision.v1.CardState
+	(*EventsRequest)(nil),       // 12: reprovision.v1.EventsRequest
+	(*Event)(nil),               // 13: reprovision.v1.Event
+	(*Notice)(nil),              // 14: reprovision.v1.Notice
+	(*Damage)(nil),              // 15: reprovision.v1.Damage
+	(*Unpaired)(nil),            // 16: reprovision.v1.Unpaired
+	(*Slot)(nil),                // 17: reprovision.v1.Slot
+	(*VaultsRequest)(nil),       // 18: reprovision.v1.VaultsRequest
+	(*VaultsResponse)(nil),      // 19: reprovision.v1.VaultsResponse
+	(*Vault)(nil),               // 20: reprovision.v1.Vault
+	(*CreateVaultRequest)(nil),  // 21: reprovision.v1.CreateVaultRequest
+	(*CreateVaultResponse)(nil), // 22: reprovision.v1.CreateVaultResponse
+	(*ClaimVaultRequest)(nil),   // 23: reprovision.v1.ClaimVaultRequest
+	(*ClaimVaultResponse)(nil),  // 24: reprovision.v1.ClaimVaultResponse
+	(*SnapshotsRequest)(nil),    // 25: reprovision.v1.SnapshotsRequest
+	(*SnapshotsResponse)(nil),   // 26: reprovision.v1.SnapshotsResponse
+	(*Snapshot)(nil),            // 27: reprovision.v1.Snapshot
+	(*MissingRequest)(nil),      // 28: reprovision.v1.MissingRequest
+	(*MissingResponse)(nil),     // 29: reprovision.v1.MissingResponse
+	(*BlobPiece)(nil),           // 30: reprovision.v1.BlobPiece
+	(*PutResponse)(nil),         // 31: reprovision.v1.PutResponse
+	(*CommitRequest)(nil),       // 32: reprovision.v1.CommitRequest
+	(*CommitResponse)(nil),      // 33: reprovision.v1.CommitResponse
+	(*GetRequest)(nil),          // 34: reprovision.v1.GetRequest
+	(*UnpairRequest)(nil),       // 35: reprovision.v1.UnpairRequest
+	(*UnpairResponse)(nil),      // 36: reprovision.v1.UnpairResponse
+	(*Failure)(nil),             // 37: reprovision.v1.Failure
 }
 var file_pkg_session_sessionpb_reprovision_proto_depIdxs = []int32{
-	10, // 0: reprovision.v1.HelloResponse.card:type_name -> reprovision.v1.CardState
-	0,  // 1: reprovision.v1.CardState.state:type_name -> reprovision.v1.CardState.State
-	10, // 2: reprovision.v1.Event.card:type_name -> reprovision.v1.CardState
-	13, // 3: reprovision.v1.Event.notice:type_name -> reprovision.v1.Notice
-	15, // 4: reprovision.v1.Event.unpaired:type_name -> reprovision.v1.Unpaired
-	14, // 5: reprovision.v1.Event.damage:type_name -> reprovision.v1.Damage
-	19, // 6: reprovision.v1.VaultsResponse.vaults:type_name -> reprovision.v1.Vault
-	26, // 7: reprovision.v1.Vault.head:type_name -> reprovision.v1.Snapshot
-	16, // 8: reprovision.v1.Vault.slots:type_name -> reprovision.v1.Slot
-	16, // 9: reprovision.v1.CreateVaultRequest.slots:type_name -> reprovision.v1.Slot
-	16, // 10: reprovision.v1.ClaimVaultResponse.slots:type_name -> reprovision.v1.Slot
-	26, // 11: reprovision.v1.SnapshotsResponse.snapshots:type_name -> reprovision.v1.Snapshot
-	10, // 12: reprovision.v1.CommitResponse.card:type_name -> reprovision.v1.CardState
-	1,  // 13: reprovision.v1.Failure.code:type_name -> reprovision.v1.Failure.Code
-	2,  // 14: reprovision.v1.Pairing.Start:input_type -> reprovision.v1.StartRequest
-	4,  // 15: reprovision.v1.Pairing.Exchange:input_type -> reprovision.v1.ExchangeRequest
-	6,  // 16: reprovision.v1.Pairing.Finish:input_type -> reprovision.v1.FinishRequest
-	8,  // 17: reprovision.v1.Provisioning.Hello:input_type -> reprovision.v1.HelloRequest
-	11, // 18: reprovision.v1.Provisioning.Events:input_type -> reprovision.v1.EventsRequest
-	17, // 19: reprovision.v1.Provisioning.Vaults:input_type -> reprovision.v1.VaultsRequest
-	20, // 20: reprovision.v1.Provisioning.CreateVault:input_type -> reprovision.v1.CreateVaultRequest
-	22, // 21: reprovision.v1.Provisioning.ClaimVault:input_type -> reprovision.v1.ClaimVaultRequest
-	24, // 22: reprovision.v1.Provisioning.Snapshots:input_type -> reprovision.v1.SnapshotsRequest
-	27, // 23: reprovision.v1.Provisioning.Missing:input_type -> reprovision.v1.MissingRequest
-	29, // 24: reprovision.v1.Provisioning.Put:input_type -> reprovision.v1.BlobPiece
-	31, // 25: reprovision.v1.Provisioning.Commit:input_type -> reprovision.v1.CommitRequest
-	33, // 26: reprovision.v1.Provisioning.Get:input_type -> reprovision.v1.GetRequest
-	34, // 27: reprovision.v1.Provisioning.Unpair:input_type -> reprovision.v1.UnpairRequest
-	3,  // 28: reprovision.v1.Pairing.Start:output_type -> reprovision.v1.StartResponse
-	5,  // 29: reprovision.v1.Pairing.Exchange:output_type -> reprovision.v1.ExchangeResponse
-	7,  // 30: reprovision.v1.Pairing.Finish:output_type -> reprovision.v1.FinishResponse
-	9,  // 31: reprovision.v1.Provisioning.Hello:output_type -> reprovision.v1.HelloResponse
-	12, // 32: reprovision.v1.Provisioning.Events:output_type -> reprovision.v1.Event
-	18, // 33: reprovision.v1.Provisioning.Vaults:output_type -> reprovision.v1.VaultsResponse
-	21, // 34: reprovision.v1.Provisioning.CreateVault:output_type -> reprovision.v1.CreateVaultResponse
-	23, // 35: reprovision.v1.Provisioning.ClaimVault:output_type -> reprovision.v1.ClaimVaultResponse
-	25, // 36: reprovision.v1.Provisioning.Snapshots:output_type -> reprovision.v1.SnapshotsResponse
-	28, // 37: reprovision.v1.Provisioning.Missing:output_type -> reprovision.v1.MissingResponse
-	30, // 38: reprovision.v1.Provisioning.Put:output_type -> reprovision.v1.PutResponse
-	32, // 39: reprovision.v1.Provisioning.Commit:output_type -> reprovision.v1.CommitResponse
-	29, // 40: reprovision.v1.Provisioning.Get:output_type -> reprovision.v1.BlobPiece
-	35, // 41: reprovision.v1.Provisioning.Unpair:output_type -> reprovision.v1.UnpairResponse
-	28, // [28:42] is the sub-list for method output_type
-	14, // [14:28] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	9,  // 0: reprovision.v1.HelloRequest.backup:type_name -> reprovision.v1.BackupPlan
+	11, // 1: reprovision.v1.HelloResponse.card:type_name -> reprovision.v1.CardState
+	0,  // 2: reprovision.v1.CardState.state:type_name -> reprovision.v1.CardState.State
+	11, // 3: reprovision.v1.Event.card:type_name -> reprovision.v1.CardState
+	14, // 4: reprovision.v1.Event.notice:type_name -> reprovision.v1.Notice
+	16, // 5: reprovision.v1.Event.unpaired:type_name -> reprovision.v1.Unpaired
+	15, // 6: reprovision.v1.Event.damage:type_name -> reprovision.v1.Damage
+	20, // 7: reprovision.v1.VaultsResponse.vaults:type_name -> reprovision.v1.Vault
+	27, // 8: reprovision.v1.Vault.head:type_name -> reprovision.v1.Snapshot
+	17, // 9: reprovision.v1.Vault.slots:type_name -> reprovision.v1.Slot
+	17, // 10: reprovision.v1.CreateVaultRequest.slots:type_name -> reprovision.v1.Slot
+	17, // 11: reprovision.v1.ClaimVaultResponse.slots:type_name -> reprovision.v1.Slot
+	27, // 12: reprovision.v1.SnapshotsResponse.snapshots:type_name -> reprovision.v1.Snapshot
+	11, // 13: reprovision.v1.CommitResponse.card:type_name -> reprovision.v1.CardState
+	1,  // 14: reprovision.v1.Failure.code:type_name -> reprovision.v1.Failure.Code
+	2,  // 15: reprovision.v1.Pairing.Start:input_type -> reprovision.v1.StartRequest
+	4,  // 16: reprovision.v1.Pairing.Exchange:input_type -> reprovision.v1.ExchangeRequest
+	6,  // 17: reprovision.v1.Pairing.Finish:input_type -> reprovision.v1.FinishRequest
+	8,  // 18: reprovision.v1.Provisioning.Hello:input_type -> reprovision.v1.HelloRequest
+	12, // 19: reprovision.v1.Provisioning.Events:input_type -> reprovision.v1.EventsRequest
+	18, // 20: reprovision.v1.Provisioning.Vaults:input_type -> reprovision.v1.VaultsRequest
+	21, // 21: reprovision.v1.Provisioning.CreateVault:input_type -> reprovision.v1.CreateVaultRequest
+	23, // 22: reprovision.v1.Provisioning.ClaimVault:input_type -> reprovision.v1.ClaimVaultRequest
+	25, // 23: reprovision.v1.Provisioning.Snapshots:input_type -> reprovision.v1.SnapshotsRequest
+	28, // 24: reprovision.v1.Provisioning.Missing:input_type -> reprovision.v1.MissingRequest
+	30, // 25: reprovision.v1.Provisioning.Put:input_type -> reprovision.v1.BlobPiece
+	32, // 26: reprovision.v1.Provisioning.Commit:input_type -> reprovision.v1.CommitRequest
+	34, // 27: reprovision.v1.Provisioning.Get:input_type -> reprovision.v1.GetRequest
+	35, // 28: reprovision.v1.Provisioning.Unpair:input_type -> reprovision.v1.UnpairRequest
+	3,  // 29: reprovision.v1.Pairing.Start:output_type -> reprovision.v1.StartResponse
+	5,  // 30: reprovision.v1.Pairing.Exchange:output_type -> reprovision.v1.ExchangeResponse
+	7,  // 31: reprovision.v1.Pairing.Finish:output_type -> reprovision.v1.FinishResponse
+	10, // 32: reprovision.v1.Provisioning.Hello:output_type -> reprovision.v1.HelloResponse
+	13, // 33: reprovision.v1.Provisioning.Events:output_type -> reprovision.v1.Event
+	19, // 34: reprovision.v1.Provisioning.Vaults:output_type -> reprovision.v1.VaultsResponse
+	22, // 35: reprovision.v1.Provisioning.CreateVault:output_type -> reprovision.v1.CreateVaultResponse
+	24, // 36: reprovision.v1.Provisioning.ClaimVault:output_type -> reprovision.v1.ClaimVaultResponse
+	26, // 37: reprovision.v1.Provisioning.Snapshots:output_type -> reprovision.v1.SnapshotsResponse
+	29, // 38: reprovision.v1.Provisioning.Missing:output_type -> reprovision.v1.MissingResponse
+	31, // 39: reprovision.v1.Provisioning.Put:output_type -> reprovision.v1.PutResponse
+	33, // 40: reprovision.v1.Provisioning.Commit:output_type -> reprovision.v1.CommitResponse
+	30, // 41: reprovision.v1.Provisioning.Get:output_type -> reprovision.v1.BlobPiece
+	36, // 42: reprovision.v1.Provisioning.Unpair:output_type -> reprovision.v1.UnpairResponse
+	29, // [29:43] is the sub-list for method output_type
+	15, // [15:29] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_pkg_session_sessionpb_reprovision_proto_init() }
@@ -2402,7 +2472,7 @@ func file_pkg_session_sessionpb_reprovision_proto_init() {
 	if File_pkg_session_sessionpb_reprovision_proto != nil {
 		return
 	}
-	file_pkg_session_sessionpb_reprovision_proto_msgTypes[10].OneofWrappers = []any{
+	file_pkg_session_sessionpb_reprovision_proto_msgTypes[11].OneofWrappers = []any{
 		(*Event_Card)(nil),
 		(*Event_Notice)(nil),
 		(*Event_Unpaired)(nil),
@@ -2414,7 +2484,7 @@ func file_pkg_session_sessionpb_reprovision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_session_sessionpb_reprovision_proto_rawDesc), len(file_pkg_session_sessionpb_reprovision_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
