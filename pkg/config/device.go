@@ -21,6 +21,7 @@ type Device struct {
 	LogLevel string `toml:"log_level"` // debug, info, warn or error
 
 	Link        DeviceLink  `toml:"link"`
+	Backup      Backup      `toml:"backup"`
 	Detect      Detect      `toml:"detect"`
 	Reprovision Reprovision `toml:"reprovision"`
 	Roots       []Root      `toml:"root"`
@@ -34,6 +35,13 @@ type DeviceLink struct {
 	Path     string   `toml:"path"`      // of local: the socket
 	RetryMin Duration `toml:"retry_min"` // first wait before a new attempt
 	RetryMax Duration `toml:"retry_max"` // longest wait between attempts
+}
+
+// Backup says when the device backs up by itself, for as long as the owner has not
+// said it (step 512).
+type Backup struct {
+	Every Duration `toml:"every"` // "0s": nothing is said, and the owner is asked
+	Mode  string   `toml:"mode"`  // "full" or "incremental"
 }
 
 // Detect says when the device looks for damage.
@@ -107,6 +115,7 @@ func DefaultDevice() Device {
 			Kind: RFCOMM, Path: "/run/scrd/reader.sock",
 			RetryMin: Duration{time.Second}, RetryMax: Duration{5 * time.Minute},
 		},
+		Backup: Backup{Mode: "incremental"},
 		Detect: Detect{
 			Settle: Duration{500 * time.Millisecond}, ScrubEvery: Duration{24 * time.Hour},
 			ScrubRate: 20 << 20, Watch: "auto", VerifyEvery: Duration{7 * 24 * time.Hour}, VerifyBytes: 4 << 20,
@@ -159,6 +168,7 @@ func (d Device) check() *Error {
 		checkLink(d.Link.Kind, d.Link.Adapter, d.Link.Path),
 		within("link.retry_min", d.Link.RetryMin, time.Millisecond, time.Hour),
 		within("link.retry_max", d.Link.RetryMax, d.Link.RetryMin.Duration, 24*time.Hour),
+		d.Backup.check(),
 		within("detect.settle", d.Detect.Settle, 50*time.Millisecond, time.Minute),
 		oneOf("detect.watch", d.Detect.Watch, "auto", "fanotify", "inotify", "off"),
 		atLeast("detect.scrub_rate", d.Detect.ScrubRate, 0),
@@ -167,6 +177,15 @@ func (d Device) check() *Error {
 		atLeast("reprovision.quarantine_max", d.Reprovision.QuarantineMax, 0),
 		d.checkPolicies(), d.checkHooks(), d.checkRoots(),
 	)
+}
+
+func (b Backup) check() *Error {
+	if b.Every.Duration != 0 {
+		if err := within("backup.every", b.Every, time.Second, 366*24*time.Hour); err != nil {
+			return err
+		}
+	}
+	return oneOf("backup.mode", b.Mode, "full", "incremental")
 }
 
 func (d Device) checkPolicies() *Error {
