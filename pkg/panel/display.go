@@ -10,6 +10,7 @@ import (
 type Display struct {
 	mu       sync.Mutex
 	view     View
+	notice   string
 	watchers []chan View
 }
 
@@ -38,9 +39,28 @@ func (d *Display) ShowFailed(reason string) { d.show(View{State: Failed, Reason:
 // Clear goes back to idle. Nothing of a passcode is left.
 func (d *Display) Clear() { d.show(View{State: Idle}) }
 
+// SetNotice says what is shown while nothing else is: that a backup is overdue, and
+// whose. Empty takes it back. That a device was paired some time ago gives way to it.
+func (d *Display) SetNotice(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.notice = text
+	if d.view.State == Idle || d.view.State == Paired && text != "" {
+		d.put(View{State: Idle})
+	}
+}
+
 func (d *Display) show(v View) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.put(v)
+}
+
+// put shows a view; mu is held.
+func (d *Display) put(v View) {
+	if v.State == Idle {
+		v.Notice = d.notice
+	}
 	d.view = v
 	for _, w := range d.watchers {
 		replace(w, v)

@@ -19,6 +19,10 @@ func TestLines(t *testing.T) {
 		want []string
 	}{
 		{"idle", View{State: Idle}, []string{"Smart card reader", "", "Press the button", "to pair a device."}},
+		{"notice", View{State: Idle, Notice: "phone: for 3 days \x1b"},
+			[]string{"Backup overdue", "", "phone: for 3 days ?", "", "Bring the device near"}},
+		{"long notice", View{State: Idle, Notice: strings.Repeat("x", 200)}, []string{"Backup overdue", "", strings.Repeat("x", 21),
+			strings.Repeat("x", 21), strings.Repeat("x", 21), strings.Repeat("x", 20) + "…", "", "Bring the device near"}},
 		{"zero", View{}, []string{"Smart card reader", "", "Press the button", "to pair a device."}},
 		{"address", View{State: Address, Address: "00:1A:7D:DA:71:13"},
 			[]string{"Pairing", "", "Enter this address", "at the device:", "", "00:1A:7D:DA:71:13"}},
@@ -59,7 +63,7 @@ func FuzzLines(f *testing.F) {
 	f.Add("failed", strings.Repeat("a\u0300 ", 500))
 	f.Add("paired", "👨‍👩‍👧‍👦🇩🇪⸻\xff\xfe")
 	f.Fuzz(func(t *testing.T, state, text string) {
-		v := View{State: State(state), Address: text, Passcode: text, Name: text, Reason: text}
+		v := View{State: State(state), Address: text, Passcode: text, Name: text, Reason: text, Notice: text}
 		lines := v.Lines()
 		if len(lines) > Rows {
 			t.Fatalf("%d lines", len(lines))
@@ -141,4 +145,29 @@ func TestDisplayFromManyGoroutines(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+func TestNotice(t *testing.T) {
+	d := New()
+	shows := func(want View) {
+		t.Helper()
+		if diff := cmp.Diff(want, d.View()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	d.SetNotice("phone: for 3 days")
+	shows(View{State: Idle, Notice: "phone: for 3 days"})
+	d.ShowPasscode("123456")
+	d.SetNotice("phone: for 4 days")
+	shows(View{State: Passcode, Passcode: "123456"})
+	d.Clear()
+	shows(View{State: Idle, Notice: "phone: for 4 days"})
+	d.ShowPaired("phone")
+	shows(View{State: Paired, Name: "phone"})
+	d.SetNotice("")
+	shows(View{State: Paired, Name: "phone"})
+	d.SetNotice("tablet: for 2 h")
+	shows(View{State: Idle, Notice: "tablet: for 2 h"})
+	d.SetNotice("")
+	shows(View{State: Idle})
 }

@@ -13,13 +13,14 @@ const (
 )
 
 // View is what the display shows. Only the field that belongs to the state is
-// set. Name and Reason may hold a peer's text: Lines makes it safe.
+// set. Name, Reason and Notice may hold a peer's text: Lines makes it safe.
 type View struct {
 	State    State
 	Address  string // "00:1A:7D:DA:71:13"
 	Passcode string // digits; here and in Lines only
 	Name     string // of the device
 	Reason   string
+	Notice   string // what the owners should know; shown while nothing goes on
 }
 
 // The size of the display.
@@ -45,6 +46,9 @@ func (v View) text() []string {
 		return append([]string{"Paired with", ""}, wrap(v.Name, 3)...)
 	case Failed:
 		return append([]string{"Pairing failed", ""}, wrap(v.Reason, 6)...)
+	}
+	if v.Notice != "" {
+		return append(append([]string{"Backup overdue", ""}, wrap(v.Notice, 4)...), "", "Bring the device near")
 	}
 	return []string{"Smart card reader", "", "Press the button", "to pair a device."}
 }
