@@ -73,6 +73,12 @@ func makeCall(ctx context.Context, method string) (err error) {
 		_, err = c.Reprovision(ctx, busapi.ReprovisionRequest{})
 	case "Forget":
 		_, err = c.Forget(ctx, []string{"keys"})
+	case "AutoBackup":
+		_, err = c.AutoBackup(ctx)
+	case "ConfigureAutoBackup":
+		_, err = c.ConfigureAutoBackup(ctx, busapi.AutoBackupSettings{Every: 5})
+	case "DisableAutoBackup":
+		_, err = c.DisableAutoBackup(ctx)
 	case "Subscribe":
 		err = c.Conn().Object(busapi.DeviceName, busapi.DevicePath).Call("org.reprovision.Device1.Subscribe", 0).Err
 		err = busapi.FromBusError(err)
@@ -172,6 +178,7 @@ func guarded() map[string]string {
 		"Pair": "device.pair", "Unpair": "device.pair", "Backup": "device.backup", "Snapshots": "device.read",
 		"SnapshotItems": "device.read", "SnapshotDiff": "device.read", "Verify": "device.read", "Check": "device.read", "Reprovision": "device.reprovision",
 		"Forget": "device.forget", "Subscribe": "device.read",
+		"ConfigureAutoBackup": "device.schedule", "DisableAutoBackup": "device.schedule",
 		"Reader.Press": "reader.press", "Reader.Display": "reader.display", "Reader.Forget": "reader.forget",
 		"Reader.CardInit": "reader.card", "Reader.CardVerify": "reader.card",
 	}
@@ -182,7 +189,7 @@ func TestAnotherUserIsRefused(t *testing.T) {
 	device, reader := &bustest.Device{}, &bustest.Reader{}
 	bus.ServeDevice(t, device)
 	bus.ServeReader(t, reader)
-	free := []string{"Status", "Reader.Status", "Reader.Devices", "Reader.CardStatus"}
+	free := []string{"Status", "AutoBackup", "Reader.Status", "Reader.Devices", "Reader.CardStatus"}
 	for method, got := range asStranger(t, bus, append(free, slices.Collect(maps.Keys(guarded()))...)...) {
 		want := "NotAllowed"
 		if slices.Contains(free, method) {
@@ -192,7 +199,7 @@ func TestAnotherUserIsRefused(t *testing.T) {
 			t.Errorf("%s: %s, want %s", method, got, want)
 		}
 	}
-	if calls := device.Calls(); len(calls) != 0 {
+	if calls := device.Calls(); !slices.Equal(calls, []string{"AutoBackup"}) {
 		t.Errorf("the device was called: %v", calls)
 	}
 	for _, c := range reader.Calls() {

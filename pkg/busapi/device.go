@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -65,10 +66,12 @@ func (d *Device) update(ctx context.Context) error {
 			return err
 		}
 	}
-	return d.tree.setRoot(map[string]any{
+	props := map[string]any{
 		"Name": toBus(st.Name), "Paired": st.Paired, "InRange": st.InRange, "Activity": toBus(st.Activity),
 		"LastBackup": st.LastBackup, "Damaged": st.Damaged, "Waiting": toBus(st.Waiting),
-	})
+	}
+	maps.Copy(props, autoBackupProps(st.AutoBackup))
+	return d.tree.setRoot(props)
 }
 
 func snapshotObject(s SnapshotInfo) object {

@@ -29,6 +29,7 @@ func (d *Device) methods() map[string]any {
 		"Status": d.callStatus, "Pair": d.callPair, "Unpair": d.callUnpair, "Backup": d.callBackup,
 		"Snapshots": d.callSnapshots, "SnapshotItems": d.callSnapshotItems, "Check": d.callCheck,
 		"Reprovision": d.callReprovision, "Forget": d.callForget, "SnapshotDiff": d.callSnapshotDiff, "Verify": d.callVerify,
+		"AutoBackup": d.callAutoBackup, "ConfigureAutoBackup": d.callConfigureAutoBackup, "DisableAutoBackup": d.callDisableAutoBackup,
 		"RegisterAgent": d.callRegisterAgent, "UnregisterAgent": d.callUnregisterAgent,
 	}
 	d.subscription(actionRead, table)

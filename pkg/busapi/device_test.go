@@ -55,6 +55,8 @@ func deviceValues() bustest.DeviceValues {
 		Count: 2,
 		Diff:  []busapi.ItemChange{{Path: "/a", Class: "keys", Type: "file", Change: "changed", Size: 3, Was: 2}},
 		Drill: busapi.VerifyResult{Time: 9, Snapshot: "s1", Blobs: 2, Of: 3, Items: 4, Bytes: 77, Failed: []string{"x"}},
+		Auto: busapi.AutoBackupInfo{State: "on", By: "owner", Every: 86400, Mode: "full", NextDue: 9, OverdueSince: 8, LastRun: 7,
+			LastResult: "away", LastReason: "the reader is out of range", Prompt: "reader"},
 	}
 }
 
@@ -87,12 +89,19 @@ func TestDeviceMethods(t *testing.T) {
 	request := busapi.ReprovisionRequest{Classes: []string{"keys"}, Paths: []string{found.Items[0].Path}, Snapshot: "s1", Yes: true}
 	same(t, result)(c.Reprovision(ctx, request))
 	same(t, int64(2))(c.Forget(ctx, []string{"/a\xff", "keys/b"}))
+	same(t, v.Auto)(c.AutoBackup(ctx))
+	same(t, v.Auto)(c.ConfigureAutoBackup(ctx, busapi.AutoBackupSettings{Every: 5}))
+	same(t, v.Auto)(c.DisableAutoBackup(ctx))
+	if _, err := c.ConfigureAutoBackup(ctx, busapi.AutoBackupSettings{Every: 5, Mode: "some"}); !errors.Is(err, busapi.ErrInvalidArguments) {
+		t.Errorf("a mode that is none: %v", err)
+	}
 
 	want := []string{
 		"Pair 00:1A:7D:DA:71:13", "Unpair", "Backup true", "Snapshots", "SnapshotItems s-1", "SnapshotItems s-1",
 		"SnapshotDiff s-1 s-2", "SnapshotDiff s-1 s-2", "Verify 5", "Check true",
 		"Reprovision {Classes:[keys] Paths:[/home/x/.ssh/id\xff] Snapshot:s1 From: DryRun:false Yes:true}",
 		`Forget ["/a\xff" "keys/b"]`,
+		"AutoBackup", "ConfigureAutoBackup {Every:5 Mode:incremental}", "DisableAutoBackup",
 	}
 	if diff := cmp.Diff(want, backend.Calls()); diff != "" {
 		t.Error(diff)

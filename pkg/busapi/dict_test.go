@@ -22,6 +22,8 @@ func fullStatus() DeviceStatus {
 		Counts: map[string]int64{"erased": 4, "intact": 1 << 40}, Waiting: "w", Watch: "fanotify", Interrupted: true,
 		Card:         &CardInfo{State: "ok", Profile: "file", Identity: "i", Capacity: 1, Used: 2, Generation: 1 << 63, Detail: "d"},
 		ReaderDamage: 3, Verified: &VerifyResult{Time: 1, Snapshot: "s", Blobs: 2, Of: 3, Items: 4, Bytes: 5, Failed: []string{"f"}},
+		AutoBackup: &AutoBackupInfo{State: "on", By: "owner", Every: 1, Mode: "full", NextDue: 2, OverdueSince: 3, LastRun: 4,
+			LastResult: "away", LastReason: "r", Prompt: "reader"},
 	}
 }
 
@@ -45,7 +47,8 @@ func TestValuesSurviveTheBus(t *testing.T) {
 		ReprovisionRequest{Classes: []string{"keys"}, Paths: []string{"p\xff"}, Snapshot: "s", DryRun: true, Yes: true},
 		ReaderStatus{Name: "r", Address: "a", PairingOpen: true, PairingUntil: 1, Devices: []PeerInfo{{ID: "1", Usage: &UsageInfo{Used: 1, Quota: 2, Blobs: 3}}},
 			Vaults: 2, Stored: 3, Card: CardInfo{Used: 4}, LastScrub: 5, Scrubbing: true, DamagedBlobs: 6,
-			Damage: []BlobDamage{{Device: "1", Vault: "v", Blob: "b", Snapshots: 7, Newest: true}}},
+			Damage:  []BlobDamage{{Device: "1", Vault: "v", Blob: "b", Snapshots: 7, Newest: true}},
+			Overdue: []OverdueInfo{{ID: "1", Name: "phone", Every: 2, Late: 3}}},
 		ItemChange{Path: "/a", Class: "keys", Type: "file", Change: "changed", Size: 1, Was: 2},
 		DisplayInfo{State: "passcode", Address: "a", Passcode: "123456", Lines: []string{"x"}},
 		CardReport{Card: CardInfo{State: "ok"}, Whole: true, Blobs: 1, Bytes: 2},

@@ -68,6 +68,7 @@ type DeviceStatus struct {
 	Card           *CardInfo        `json:"card,omitempty"`     // as the reader last told
 	ReaderDamage   int64            `json:"reader_damage"`      // blobs of the newest snapshot that are damaged at the reader
 	Verified       *VerifyResult    `json:"verified,omitempty"` // the last restore drill; absent before the first
+	AutoBackup     *AutoBackupInfo  `json:"autobackup,omitempty"`
 }
 
 // VerifyResult is the outcome of a restore drill: a sample of what lies at the reader was
@@ -174,6 +175,14 @@ type ReprovisionResult struct {
 	Seconds       float64   `json:"seconds"`
 }
 
+// OverdueInfo is a device whose backup is overdue, as the reader knows it.
+type OverdueInfo struct {
+	ID    string `json:"id"`    // of the device
+	Name  string `json:"name"`  // of the device
+	Every int64  `json:"every"` // seconds between two backups, as the device last said
+	Late  int64  `json:"late"`  // seconds since the backup was due
+}
+
 // ReaderStatus is what the reader knows of itself.
 type ReaderStatus struct {
 	Name         string     `json:"name"`
@@ -190,6 +199,8 @@ type ReaderStatus struct {
 	DamagedBlobs int64      `json:"damaged_blobs"`
 	// Damage names them, the first 64.
 	Damage []BlobDamage `json:"damage"`
+	// Overdue are the devices that have not backed up for too long.
+	Overdue []OverdueInfo `json:"overdue"`
 }
 
 // DisplayInfo is what the reader's display shows (steps 412 and 418).
@@ -234,6 +245,11 @@ type DeviceBackend interface {
 	Check(ctx context.Context, deep bool) (CheckResult, error)
 	Reprovision(ctx context.Context, req ReprovisionRequest, p Prompter) (ReprovisionResult, error)
 	Forget(ctx context.Context, paths []string) (int64, error)
+	// AutoBackup tells how the automatic backup stands; ConfigureAutoBackup and
+	// DisableAutoBackup are the owner's answer to step 514.
+	AutoBackup(ctx context.Context) (AutoBackupInfo, error)
+	ConfigureAutoBackup(ctx context.Context, s AutoBackupSettings) (AutoBackupInfo, error)
+	DisableAutoBackup(ctx context.Context) (AutoBackupInfo, error)
 }
 
 // ReaderBackend is what scrd does behind its D-Bus object.

@@ -39,6 +39,7 @@ func newWorld(t *testing.T) *world {
 	w.device.Peer = peer
 	w.device.Saved = busapi.BackupResult{Snapshot: "s3", Mode: "incremental", Changed: true, Items: 9, ItemsSent: 1,
 		BytesSent: 2500, BytesReceived: 300, Card: card}
+	w.device.Auto = busapi.AutoBackupInfo{State: "unset"}
 	w.reader.State = busapi.ReaderStatus{Name: "pi", Address: address, Devices: []busapi.PeerInfo{{ID: "aa", Name: "phone"}}, Card: card}
 	w.reader.Screen = busapi.DisplayInfo{State: "address", Address: address, Lines: []string{"Pairing", "", address}}
 	w.reader.Card, w.reader.Report = card, busapi.CardReport{Card: card, Whole: true, Blobs: 2, Bytes: 1500}
@@ -86,6 +87,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		v.List, v.Items = []busapi.SnapshotInfo{{ID: "s1"}}, []busapi.ItemInfo{{Path: "/a"}}
 	})
 	card := "capacity detail elsewhere generation identity left_out needed profile state used"
+	auto := "by every last_reason last_result last_run mode next_due overdue_since prompt state"
 	display := "address lines passcode state"
 	for _, c := range []struct{ command, keys string }{
 		{"status", "activity card counts damaged in_range interrupted last_backup last_backup_age last_snapshot link_error name " +
@@ -101,7 +103,10 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		{"reprovision --yes", "bytes_received dry_run failed hooks items kept planned quarantine quarantined restored seconds " +
 			"snapshot truncated verified"},
 		{"forget /a", "forgotten"},
-		{"reader status", "address card damage damaged_blobs devices last_scrub link_error name pairing_open pairing_until " +
+		{"autobackup show", auto},
+		{"autobackup configure --every 7d", auto},
+		{"autobackup disable", auto},
+		{"reader status", "address card damage damaged_blobs devices last_scrub link_error name overdue pairing_open pairing_until " +
 			"scrubbing stored vaults"},
 		{"reader press", display},
 		{"reader display", display},

@@ -77,6 +77,9 @@ func (a *app) showDevice(p *printer, s busapi.DeviceStatus) {
 		p.row("Link", printable(s.LinkError))
 	}
 	p.row("Backup", lastBackup(s))
+	if s.AutoBackup != nil {
+		a.showAutoBackupStatus(p, *s.AutoBackup)
+	}
 	p.row("At risk", atRisk(p, s))
 	p.row("Damage", damage(p, s))
 	if s.ReaderDamage > 0 {
@@ -172,6 +175,9 @@ func (a *app) showReader(p *printer, s busapi.ReaderStatus) {
 	p.row("Devices", count(int64(len(s.Devices)), "device"))
 	for _, d := range s.Devices {
 		p.row("", fmt.Sprintf("%s, %s%s", printable(d.Name), inRange(p, d.InRange), usageText(d)))
+	}
+	for _, o := range s.Overdue {
+		p.row("Backup", p.paint(red, fmt.Sprintf("OVERDUE for %s: %s backs up every %s", lasting(o.Late), printable(o.Name), span(o.Every))))
 	}
 }
 

@@ -79,6 +79,7 @@ type DeviceValues struct {
 	Count  int64
 	Diff   []busapi.ItemChange
 	Drill  busapi.VerifyResult
+	Auto   busapi.AutoBackupInfo
 }
 
 // Set changes the answers.
@@ -147,6 +148,21 @@ func (d *Device) Reprovision(ctx context.Context, req busapi.ReprovisionRequest,
 // Forget answers with Count.
 func (d *Device) Forget(ctx context.Context, paths []string) (int64, error) {
 	return d.get().Count, d.got(ctx, nil, "Forget", fmt.Sprintf("%q", paths))
+}
+
+// AutoBackup answers with Auto, as do the next two.
+func (d *Device) AutoBackup(ctx context.Context) (busapi.AutoBackupInfo, error) {
+	return d.get().Auto, d.got(ctx, nil, "AutoBackup")
+}
+
+// ConfigureAutoBackup implements busapi.DeviceBackend.
+func (d *Device) ConfigureAutoBackup(ctx context.Context, s busapi.AutoBackupSettings) (busapi.AutoBackupInfo, error) {
+	return d.get().Auto, d.got(ctx, nil, "ConfigureAutoBackup", s)
+}
+
+// DisableAutoBackup implements busapi.DeviceBackend.
+func (d *Device) DisableAutoBackup(ctx context.Context) (busapi.AutoBackupInfo, error) {
+	return d.get().Auto, d.got(ctx, nil, "DisableAutoBackup")
 }
 
 // Reader is a busapi.ReaderBackend that records its calls and answers with the

@@ -206,6 +206,7 @@ func (d *Daemon) unpaired(reader string) error {
 	}
 	err := d.keys.RemovePeer(reader)
 	d.keeper.reset()
+	d.auto.kick()
 	d.event("pairing", map[string]any{"state": "unpaired", "reader": reader})
 	d.bus.Refresh()
 	return err
@@ -231,6 +232,8 @@ func (d *Daemon) Status(context.Context) (busapi.DeviceStatus, error) {
 	if last, known := d.lastDrill(); known {
 		st.Verified = &last
 	}
+	auto := d.auto.info()
+	st.AutoBackup = &auto
 	jobs, err := d.state.jobs()
 	st.Interrupted = len(jobs) > 0 && st.Activity != activityReprovision
 	if err == nil {

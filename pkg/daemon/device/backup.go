@@ -24,7 +24,7 @@ func (d *Daemon) Backup(ctx context.Context, full bool) (busapi.BackupResult, er
 		return busapi.BackupResult{}, err
 	}
 	defer end()
-	run := &backupRun{Daemon: d, full: full}
+	run := &backupRun{Daemon: d, full: full, anyway: full}
 	final, err := backup.Drive(ctx, backup.Begin, run.step)
 	if err != nil {
 		return busapi.BackupResult{}, translate(err)
@@ -33,17 +33,28 @@ func (d *Daemon) Backup(ctx context.Context, full bool) (busapi.BackupResult, er
 	case backup.Away, backup.Unpaired, backup.Broken:
 		return busapi.BackupResult{}, translate(run.failure)
 	}
-	d.event("backup", map[string]any{
-		"snapshot": run.result.Snapshot, "mode": run.result.Mode, "changed": run.result.Changed,
-		"items": run.result.Items, "bytes_sent": run.result.BytesSent, "healed": run.result.Healed,
-	})
+	run.done(false)
 	return run.result, nil
+}
+
+// done is the end of a walk after which the reader has what the device has: it is
+// told, and the span until the next backup begins anew.
+func (r *backupRun) done(byItself bool) {
+	r.event("backup", map[string]any{
+		"snapshot": r.result.Snapshot, "mode": r.result.Mode, "changed": r.result.Changed,
+		"items": r.result.Items, "bytes_sent": r.result.BytesSent, "healed": r.result.Healed, "auto": byItself,
+	})
+	if err := r.auto.reset(r.result); err != nil {
+		r.log.Error("cannot note when the last backup was", "error", err)
+	}
+	r.bus.Refresh()
 }
 
 // backupRun is one walk through the figure.
 type backupRun struct {
 	*Daemon
 	full     bool
+	anyway   bool // also if nothing has changed
 	healOnly bool // save nothing but what is damaged at the reader
 	session  *session.Session
 	before   traffic // on the link, when it began
@@ -99,7 +110,7 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	if r.healOnly {
 		return r.compareToHeal()
 	}
-	if len(r.lost) > 0 || r.full || r.base == nil || r.reclassed() || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
+	if len(r.lost) > 0 || r.anyway || r.base == nil || r.reclassed() || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
 		return backup.Different, nil
 	}
 	h := r.base.Header()

@@ -36,6 +36,7 @@ type Daemon struct {
 	watcher    *watch.Watcher // nil when watching is off
 	bluetooth  *bluetooth     // nil on a local link
 	keeper     *keeper
+	auto       *auto
 	ops        *operations
 	backups    chan struct{} // holds a token while a backup is made
 	pairings   chan struct{} // holds a token while a pairing is under way
@@ -71,7 +72,7 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 		},
 	}
 	if err := d.open(bus); err != nil {
-		return nil, errors.Join(err, d.bluetooth.close(), st.close())
+		return nil, errors.Join(err, d.bluetooth.close(), d.auto.close(), st.close())
 	}
 	return d, nil
 }
@@ -95,7 +96,11 @@ func (d *Daemon) open(bus start.Bus) error {
 	if err != nil {
 		return err
 	}
+	if d.auto, err = newAuto(d.cfg.Backup, d.state, d.now, d.log); err != nil {
+		return err
+	}
 	d.keeper = newKeeper(d.keys, dialer, d.cfg, d.urgent, d.log)
+	d.keeper.plan = d.auto.plan
 	d.conn, d.bus = bus.Conn, busapi.NewDevice(bus.Conn, d, d.log)
 	d.ops = newOperations(d.bus.Refresh)
 	return nil
@@ -118,9 +123,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.asker(ctx) })
 	group.Go(func() error { return d.healer(ctx) })
 	group.Go(func() error { return d.driller(ctx) })
+	group.Go(func() error { return d.auto.alarm.Run(ctx) })
+	group.Go(func() error { return d.autobackup(ctx) })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, d.bluetooth.close(), d.book.save(), d.state.close())
+	return errors.Join(err, d.bluetooth.close(), d.auto.end(), d.book.save(), d.state.close())
 }

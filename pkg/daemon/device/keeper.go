@@ -23,7 +23,8 @@ type keeper struct {
 	keys   *keyring.Keyring
 	dialer link.Dialer
 	cfg    config.Device
-	urgent func() bool // the reader is needed soon
+	urgent func() bool               // the reader is needed soon
+	plan   func() session.BackupPlan // when the next backup is due; nil for never
 	log    *slog.Logger
 	kick   chan struct{} // dial now
 
@@ -69,7 +70,7 @@ func (k *keeper) run(ctx context.Context, up func(context.Context, *session.Sess
 
 // hold publishes a session, keeps it company and tells when it is gone.
 func (k *keeper) hold(ctx context.Context, s *session.Session, up func(context.Context, *session.Session), changed func(bool, error)) error {
-	hello, err := s.Hello(ctx, session.Hello{Name: k.cfg.Name})
+	hello, err := s.Hello(ctx, k.greeting())
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
@@ -89,6 +90,27 @@ func (k *keeper) hold(ctx context.Context, s *session.Session, up func(context.C
 	err = errors.Join(err, s.Close())
 	company.Wait()
 	changed(false, err)
+	return err
+}
+
+// greeting is what the device says of itself.
+func (k *keeper) greeting() session.Hello {
+	h := session.Hello{Name: k.cfg.Name}
+	if k.plan != nil {
+		h.Backup = k.plan()
+	}
+	return h
+}
+
+// tell says it again, for something of it has changed.
+func (k *keeper) tell(ctx context.Context) error {
+	s := k.current()
+	if s == nil {
+		return nil // the next session begins with it
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	_, err := s.Hello(ctx, k.greeting())
 	return err
 }
 
@@ -247,7 +269,7 @@ func (k *keeper) probe(ctx context.Context) {
 	if s := k.current(); s != nil {
 		bounded, cancel := context.WithTimeout(ctx, probeTime)
 		defer cancel()
-		if _, err := s.Hello(bounded, session.Hello{Name: k.cfg.Name}); err == nil {
+		if _, err := s.Hello(bounded, k.greeting()); err == nil {
 			return
 		}
 		k.close(s)

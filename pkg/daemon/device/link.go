@@ -19,6 +19,7 @@ func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
 	greeting.Go(func() {
 		d.greet(ctx)
 		d.request(look{why: "session", critical: true})
+		d.auto.meet(s)
 	})
 	err = s.Events(ctx, func(e session.Event) error {
 		d.hear(e, reader.ID)

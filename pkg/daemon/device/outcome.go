@@ -121,5 +121,6 @@ func (d *Daemon) tellRestored(r *restoreRun) {
 		"failed", len(r.result.Failed), "seconds", r.result.Seconds)
 	if r.result.Restored > 0 {
 		d.request(look{why: "reprovisioned"})
+		d.auto.kick() // whose data are to be kept may have been decided
 	}
 }
