@@ -120,6 +120,11 @@ func (d *Daemon) Status(ctx context.Context) (busapi.ReaderStatus, error) {
 	if st.Devices, err = d.Devices(ctx); err != nil {
 		return st, err
 	}
+	peers, err := d.keys.Peers()
+	if err != nil {
+		return st, err
+	}
+	st.Overdue, _, _ = d.plans.look(peers)
 	return st, d.statusOfStore(&st)
 }
 

@@ -36,6 +36,7 @@ type Daemon struct {
 	mirror    *mirror
 	panel     *panel.Display
 	pairing   *pairing.Reader
+	plans     *plans
 	server    *session.Server
 	bus       *busapi.Reader
 	uses      *uses
@@ -59,7 +60,7 @@ func New(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Tim
 		return nil, err
 	}
 	if err := d.open(bus, env); err != nil {
-		return nil, errors.Join(err, d.bluetooth.close(), d.store.Close())
+		return nil, errors.Join(err, d.plans.close(), d.bluetooth.close(), d.store.Close())
 	}
 	return d, nil
 }
@@ -67,8 +68,11 @@ func New(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Tim
 func (d *Daemon) open(bus start.Bus, env func(string) string) error {
 	d.bus = busapi.NewReader(bus.Conn, d, d.log)
 	d.panel = panel.New()
-	d.mirror = newMirror(d.store, d.log, d.cardChanged)
 	var err error
+	if d.plans, err = openPlans(d.cfg.StateDir, d.now, d.log); err != nil {
+		return err
+	}
+	d.mirror = newMirror(d.store, d.log, d.cardChanged)
 	if d.mirror.reader, err = newCardReader(d.cfg.Card, env, d.mirror.notice, d.log); err != nil {
 		return err
 	}
@@ -98,6 +102,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.bus.Run(ctx) })
 	group.Go(func() error { return d.tidier(ctx) })
 	group.Go(func() error { return d.scrubber(ctx) })
+	group.Go(func() error { return d.plans.alarm.Run(ctx) })
+	group.Go(func() error { return d.watchOverdue(ctx) })
 	if d.bluetooth != nil {
 		group.Go(func() error { return d.bluetooth.beacon(ctx, d.pairing.Until) })
 	}
@@ -105,7 +111,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, d.listener.Close(), d.bluetooth.close(), d.store.Close())
+	return errors.Join(err, d.plans.end(), d.listener.Close(), d.bluetooth.close(), d.store.Close())
 }
 
 // event tells whoever listens on the bus.

@@ -50,6 +50,9 @@ func (d *Daemon) Disconnected(p session.Peer, reason error) {
 // Hello answers with the reader's name and the state of its card.
 func (d *Daemon) Hello(_ context.Context, p session.Peer, theirs session.Hello) (session.Hello, error) {
 	d.meet(p, theirs.Name)
+	if err := d.plans.hear(p.ID, theirs.Backup); err != nil {
+		d.log.Warn("cannot note when a device backs up", "device", p.ID, "error", err)
+	}
 	return session.Hello{Name: d.cfg.Name, Card: d.mirror.stateFor(d.vaultOf(p.ID))}, nil
 }
 
