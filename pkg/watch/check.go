@@ -103,6 +103,7 @@ func (l *loop) watch(r *root) (err error) {
 func (l *loop) report(r *root, err error) {
 	log := l.log.With(slog.String("root", r.Name), slog.String("path", r.Path))
 	if err == nil {
+		l.inUse.Store(l.using()) // so that whoever hears the hint can tell
 		l.hints.rescan(r.Name)
 		r.err = ""
 		log.Info("a root is being watched", "backend", string(r.via))
