@@ -85,7 +85,9 @@ func TestHowTheAutomaticBackupStands(t *testing.T) {
 
 func TestReaderTellsWhatIsOverdue(t *testing.T) {
 	w := newWorld(t)
-	w.reader.Set(func(v *bustest.ReaderValues) { v.State.Overdue = []busapi.OverdueInfo{{ID: "aa", Name: "phone", Every: 86400, Late: 3 * 86400}} })
+	w.reader.Set(func(v *bustest.ReaderValues) {
+		v.State.Overdue = []busapi.OverdueInfo{{ID: "aa", Name: "phone", Every: 86400, Late: 3 * 86400}}
+	})
 	for _, command := range []string{"status", "reader status"} {
 		if r := w.run(strings.Fields(command)...); !strings.Contains(r.out, "OVERDUE for 3 days: phone backs up every 24 h\n") {
 			t.Errorf("%s says\n%s", command, r.out)
