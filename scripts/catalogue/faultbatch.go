@@ -143,6 +143,7 @@ func (b *batch) ask(ctx context.Context) error {
 			t.verdict, t.reason = "nothing", err.Error()
 		case f.Verdict == "erased" || f.Verdict == "corrupted" || slices.Contains(t.kind.want, f.Verdict):
 			t.judge(f.Verdict, f.Reason, 0)
+		case t.found && t.v.path == b.rig.root(t.class): // the summary was about this one
 		default: // a summary was not about this one
 			t.found, t.vague, t.after, t.verdict, t.reason = false, false, 0, f.Verdict, f.Reason
 		}
