@@ -30,7 +30,8 @@ const buildTime = 10 * time.Minute
 // stories are the stories of one run, and what they find instead of the hardware.
 type stories struct {
 	dir  string        // below the repository
-	card string        // "file" or "pcsc"
+	only []string      // the names of those that are told; nil for all
+	card string        // "file", "pcsc" or "piv"
 	link string        // "local" or "rfcomm"
 	slow time.Duration // as many times as long as elsewhere a story waits for anything
 	vars map[string]string
@@ -49,13 +50,43 @@ func TestStoriesWithTheFileCard(t *testing.T) {
 }
 
 func TestStoriesWithPCSC(t *testing.T) {
-	if _, err := os.Stat("/usr/sbin/pcscd"); err != nil && os.Getenv("REPROVISION_REQUIRE_PCSC") == "" {
-		t.Skip("pcscd is not installed")
-	}
+	needPCSC(t)
 	stories{dir: storyDir, card: "pcsc", link: "local", slow: 1, vars: sizes()}.tell(t)
 }
 
-// tell runs every story.
+// TestStoriesWithAPIVCard tells those in which the kind of card may matter.
+func TestStoriesWithAPIVCard(t *testing.T) {
+	needPCSC(t)
+	only := []string{"card", "pairing", "replacement", "restore"}
+	stories{dir: storyDir, only: only, card: "piv", link: "local", slow: 1, vars: sizes()}.tell(t)
+}
+
+func needPCSC(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/usr/sbin/pcscd"); err != nil && os.Getenv("REPROVISION_REQUIRE_PCSC") == "" {
+		t.Skip("pcscd is not installed")
+	}
+}
+
+// files are the stories that are told.
+func (s stories) files(t *testing.T) []string {
+	t.Helper()
+	dir := filepath.Join(repo, filepath.FromSlash(s.dir))
+	if s.only == nil {
+		all, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
+		if err != nil || len(all) == 0 {
+			t.Fatalf("no stories in %s: %v", dir, err)
+		}
+		return all
+	}
+	var files []string
+	for _, name := range s.only {
+		files = append(files, filepath.Join(dir, name+".txtar"))
+	}
+	return files
+}
+
+// tell runs the stories.
 func (s stories) tell(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts daemons")
@@ -66,7 +97,7 @@ func (s stories) tell(t *testing.T) {
 		t.Fatal(err)
 	}
 	params := testscript.Params{
-		Dir: filepath.Join(repo, filepath.FromSlash(s.dir)),
+		Files: s.files(t),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REPROVISION_BIN", bin)
 			env.Setenv("PATH", bin+":"+filepath.Join(top, "testdata", "bin")+":"+os.Getenv("PATH"))
@@ -85,7 +116,7 @@ func (s stories) tell(t *testing.T) {
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
-			case "file", "pcsc":
+			case "file", "pcsc", "piv":
 				return cond == s.card, nil
 			case "rfcomm":
 				return cond == s.link, nil

@@ -30,6 +30,9 @@ shape() {
 	dialled=${via:-$sockets/link.sock}
 }
 
+# behind_pcsc tells whether the card is a virtual one in a private pcscd.
+behind_pcsc() { [ "$card" = pcsc ] || [ "$card" = piv ]; }
+
 # quoted VALUE prints it as a TOML string.
 quoted() {
 	local s=${1//\\/\\\\}
@@ -98,6 +101,8 @@ write_device() {
 }
 
 write_reader() {
+	local kind=$card
+	! behind_pcsc || kind=pcsc
 	cat >"$dir/scrd.toml" <<-EOF
 		# scripts/sandbox wrote this file once; change it and start scrd again.
 		name = "sandbox reader"
@@ -111,7 +116,7 @@ write_reader() {
 		window = "2m"
 
 		[card]
-		kind = "$card"
+		kind = "$kind"
 		path = $(quoted "$dir/reader/card.img")
 
 		[store]
@@ -130,7 +135,7 @@ write_env() {
 		else
 			echo 'unset REPROVISION_READER_BUS_ADDRESS'
 		fi
-		[ "$card" != pcsc ] || printf 'export PCSCLITE_CSOCK_NAME=%q\n' "$sockets/card/pcscd.sock"
+		! behind_pcsc || printf 'export PCSCLITE_CSOCK_NAME=%q\n' "$sockets/card/pcscd.sock"
 	} >"$dir/env"
 }
 

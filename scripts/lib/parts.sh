@@ -26,8 +26,10 @@ start_dbus() {
 start_virtualcard() {
 	mkdir -p "$dir/card"
 	card_log=$(stat -c %s "$dir/log/virtualcard.log" 2>/dev/null || echo 0)
+	local kind=(-profile iso7816 -capacity 262144)
+	[ "$card" != piv ] || kind=(-profile piv) # with a YubiKey's sizes
 	spawn virtualcard "$bin/virtualcard" -socket "$sockets/card/pcscd.sock" -dir "$sockets/card" \
-		-image "$dir/card/card.img" -capacity 262144
+		-image "$dir/card/card.img" "${kind[@]}"
 	await virtualcard card_is_ready
 }
 
@@ -45,7 +47,7 @@ start_daemon() {
 parts() {
 	[ "$link" = rfcomm ] || echo dbus
 	if [ -z "$reader" ]; then
-		[ "$card" != pcsc ] || echo virtualcard
+		! behind_pcsc || echo virtualcard
 		echo scrd
 	fi
 	[ -n "$via" ] || [ "$link" = rfcomm ] || echo linkgate
