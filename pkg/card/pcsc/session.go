@@ -42,6 +42,7 @@ type session struct {
 	atr    []byte
 	t0     bool
 	failed error // of Transmit; the session is of no use afterwards
+	opened bool  // a PIN was shown to the card, which is to forget that
 }
 
 // openSession connects to the first card among the readers that order lists, and
@@ -191,6 +192,7 @@ func (s *session) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
+	s.opened = s.opened || shows(apdu)
 	var answer []byte
 	command := bytes.Clone(apdu) // the caller may go on before the card has answered
 	err := s.worker.do(limited, func() error {
@@ -215,13 +217,32 @@ func (s *session) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	return nil, s.failed
 }
 
+// shows tells whether a command shows the card a PIN: VERIFY, CHANGE REFERENCE
+// DATA and the like. What that opens stays open until the card is reset, for every
+// program that uses it: even selecting the application anew keeps it (SP 800-73-4
+// part 2, 3.1.1). Without data, VERIFY only asks for the tries.
+func shows(apdu []byte) bool {
+	switch apdu[1] {
+	case 0x20, 0x24, 0x26, 0x28, 0x2C:
+		return len(apdu) > minAPDU+1
+	}
+	return false
+}
+
 // end ends the transaction and the connection, leaves the card powered, and
-// calls release when that is done. It waits for that, unless a call is stuck.
+// calls release when that is done. It waits for that, unless a call is stuck. A
+// card that was shown a PIN is reset before anybody else can use it. One that was
+// pulled has forgotten it, and pcsc-lite takes a reset of it for a removal, which
+// hides that another card is in soon after.
 func (s *session) end(release func()) {
+	after := scard.LeaveCard
+	if s.opened && s.failed == nil {
+		after = scard.ResetCard
+	}
 	s.worker.end(func() {
 		defer release()
 		if s.begun {
-			_ = s.card.EndTransaction(scard.LeaveCard)
+			_ = s.card.EndTransaction(after)
 		}
 		if s.card != nil {
 			_ = s.card.Disconnect(scard.LeaveCard) // an error means that it is gone already

@@ -40,6 +40,7 @@ type Quirks struct {
 	NoMetadata   bool // GET METADATA gives 6D00, as it does on most cards
 	NoMutual     bool // the management key is shown by external authentication only
 	NoEmptyValue bool // PUT DATA of nothing gives 6A80
+	KeepsStatus  bool // SELECT of the application that is selected forgets neither PIN nor key, as the standard has it
 }
 
 // Options make a card what it is.

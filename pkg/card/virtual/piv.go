@@ -190,7 +190,9 @@ func (c *Card) selectPIV(command iso7816.Command) iso7816.Response {
 	if command.P1 != 0x04 || len(name) < 5 || !bytes.HasPrefix(full, name) {
 		return status(iso7816.SWNotFound)
 	}
-	c.session.verified, c.session.piv = false, pivSession{selected: true}
+	if !c.options.Quirks.KeepsStatus || !c.session.piv.selected {
+		c.session.verified, c.session.piv = false, pivSession{selected: true}
+	}
 	properties := wrap(0x4F, full[5:])
 	authority := wrap(0x79, wrap(0x4F, full[:5]))
 	return iso7816.Response{Data: wrap(0x61, append(properties, authority...)), SW: iso7816.SWOK}
