@@ -21,6 +21,7 @@ const (
 	actionDisplay     = "org.reprovision.reader.display"
 	actionForgetPeer  = "org.reprovision.reader.forget"
 	actionCard        = "org.reprovision.reader.card"
+	actionPIN         = "org.reprovision.reader.pin"
 )
 
 const (

@@ -119,6 +119,22 @@ func makeReaderCall(ctx context.Context, method string) error {
 		_, err = c.CardInit(ctx, false)
 	case "CardVerify":
 		_, err = c.CardVerify(ctx)
+	default:
+		err = makePINCall(ctx, c, method)
+	}
+	return err
+}
+
+func makePINCall(ctx context.Context, c *busapi.ReaderClient, method string) (err error) {
+	switch method {
+	case "CardPIN":
+		_, err = c.CardPIN(ctx)
+	case "CardSetPIN":
+		_, err = c.CardSetPIN(ctx, busapi.PINCodes{})
+	case "CardChangePIN":
+		_, err = c.CardChangePIN(ctx, busapi.PINCodes{})
+	case "CardClearPIN":
+		_, err = c.CardClearPIN(ctx, busapi.PINCodes{})
 	}
 	return err
 }
@@ -180,7 +196,8 @@ func guarded() map[string]string {
 		"Forget": "device.forget", "Subscribe": "device.read",
 		"ConfigureAutoBackup": "device.schedule", "DisableAutoBackup": "device.schedule",
 		"Reader.Press": "reader.press", "Reader.Display": "reader.display", "Reader.Forget": "reader.forget",
-		"Reader.CardInit": "reader.card", "Reader.CardVerify": "reader.card",
+		"Reader.CardInit": "reader.card", "Reader.CardVerify": "reader.card", "Reader.CardPIN": "reader.pin",
+		"Reader.CardSetPIN": "reader.pin", "Reader.CardChangePIN": "reader.pin", "Reader.CardClearPIN": "reader.pin",
 	}
 }
 

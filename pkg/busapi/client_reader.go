@@ -59,3 +59,26 @@ func (c *ReaderClient) CardInit(ctx context.Context, force bool) (CardInfo, erro
 func (c *ReaderClient) CardVerify(ctx context.Context) (CardReport, error) {
 	return callDict[CardReport](ctx, c.client, "CardVerify")
 }
+
+// CardPIN asks the card how its PIN stands, which costs no try.
+func (c *ReaderClient) CardPIN(ctx context.Context) (PINInfo, error) {
+	return callDict[PINInfo](ctx, c.client, "CardPin")
+}
+
+// CardSetPIN gives a PIN to a card without, or, with the PUK, a new one to a
+// card whose PIN is blocked or forgotten. ErrWrongPIN and ErrPINBlocked are
+// about the PUK then.
+func (c *ReaderClient) CardSetPIN(ctx context.Context, codes PINCodes) (PINInfo, error) {
+	return callDict[PINInfo](ctx, c.client, "CardPinSet", clientCodec().encode(codes))
+}
+
+// CardChangePIN replaces the card's PIN; ErrWrongPIN, ErrPINBlocked.
+func (c *ReaderClient) CardChangePIN(ctx context.Context, codes PINCodes) (PINInfo, error) {
+	return callDict[PINInfo](ctx, c.client, "CardPinChange", clientCodec().encode(codes))
+}
+
+// CardClearPIN makes the card not ask for its PIN any more; ErrWrongPIN,
+// ErrPINBlocked.
+func (c *ReaderClient) CardClearPIN(ctx context.Context, codes PINCodes) (PINInfo, error) {
+	return callDict[PINInfo](ctx, c.client, "CardPinClear", clientCodec().encode(codes))
+}

@@ -21,6 +21,8 @@ var (
 	ErrNoLink           = errors.New("this host's Bluetooth cannot be used")
 	ErrWrongPasscode    = errors.New("wrong passcode")
 	ErrLockedOut        = errors.New("too many wrong passcodes")
+	ErrWrongPIN         = errors.New("wrong card PIN")
+	ErrPINBlocked       = errors.New("the card's PIN is blocked")
 	ErrNoData           = errors.New("the reader has no data for this device or user")
 	ErrPartial          = errors.New("done in part")
 	ErrCard             = errors.New("smart card")
@@ -55,6 +57,8 @@ type namedError struct {
 // more special first: the first that an error wraps gives its name.
 func errorNames() []namedError {
 	return []namedError{
+		{"PinBlocked", ErrPINBlocked}, // the try that blocks it was wrong, too
+		{"WrongPin", ErrWrongPIN},
 		{"WrongPasscode", ErrWrongPasscode},
 		{"LockedOut", ErrLockedOut},
 		{"PairingClosed", ErrPairingClosed},

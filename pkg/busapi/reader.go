@@ -57,7 +57,9 @@ func (r *Reader) methods() map[string]any {
 	table := map[string]any{
 		"Status": r.callStatus, "Press": r.callPress, "Display": r.callDisplay, "Devices": r.callDevices,
 		"ForgetDevice": r.callForgetDevice, "CardStatus": r.callCardStatus, "CardInit": r.callCardInit,
-		"CardVerify": r.callCardVerify,
+		"CardVerify": r.callCardVerify, "CardPin": r.callCardPIN, "CardPinSet": r.pinCall("CardPinSet", ReaderBackend.CardSetPIN),
+		"CardPinChange": r.pinCall("CardPinChange", ReaderBackend.CardChangePIN),
+		"CardPinClear":  r.pinCall("CardPinClear", ReaderBackend.CardClearPIN),
 	}
 	r.subscription(actionDisplay, table)
 	return table
@@ -101,6 +103,26 @@ func (r *Reader) callCardInit(sender dbus.Sender, options Dict) (Dict, *dbus.Err
 		}
 		return r.backend.CardInit(ctx, o.Force)
 	})
+}
+
+func (r *Reader) callCardPIN(sender dbus.Sender) (Dict, *dbus.Error) {
+	return serveDict(r.server, sender, "CardPin", actionPIN, r.backend.CardPIN)
+}
+
+// pinChange is a method of the backend that takes codes.
+type pinChange func(ReaderBackend, context.Context, PINCodes) (PINInfo, error)
+
+// pinCall serves such a method. The codes are in no log and in no error.
+func (r *Reader) pinCall(method string, do pinChange) func(dbus.Sender, Dict) (Dict, *dbus.Error) {
+	return func(sender dbus.Sender, options Dict) (Dict, *dbus.Error) {
+		return serveDict(r.server, sender, method, actionPIN, func(ctx context.Context) (PINInfo, error) {
+			var codes PINCodes
+			if err := serverCodec().decode(options, &codes); err != nil {
+				return PINInfo{}, err
+			}
+			return do(r.backend, ctx, codes)
+		})
+	}
 }
 
 func (r *Reader) callCardVerify(sender dbus.Sender) (Dict, *dbus.Error) {

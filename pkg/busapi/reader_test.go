@@ -11,7 +11,7 @@ import (
 )
 
 func readerValues() bustest.ReaderValues {
-	card := busapi.CardInfo{State: "ok", Profile: "iso7816", Capacity: 100, Used: 3, Generation: 2}
+	card := busapi.CardInfo{State: "ok", Profile: "iso7816", Capacity: 100, Used: 3, Generation: 2, PIN: "set", PINTries: 3, CardKey: true}
 	return bustest.ReaderValues{
 		State: busapi.ReaderStatus{Name: "pi", Address: "00:1A:7D:DA:71:13", PairingOpen: true, PairingUntil: 9,
 			Devices: []busapi.PeerInfo{{ID: "aa", Name: "phone", Paired: 3, InRange: true,
@@ -21,6 +21,7 @@ func readerValues() bustest.ReaderValues {
 		Screen: busapi.DisplayInfo{State: "passcode", Address: "00:1A:7D:DA:71:13", Passcode: "123456", Lines: []string{"123 456"}},
 		Card:   card,
 		Report: busapi.CardReport{Card: card, Whole: true, Blobs: 3, Bytes: 77},
+		PIN:    busapi.PINInfo{PIN: "set", Tries: 2},
 	}
 }
 
@@ -41,10 +42,16 @@ func TestReaderMethods(t *testing.T) {
 	same(t, v.Card)(c.CardStatus(ctx))
 	same(t, v.Card)(c.CardInit(ctx, true))
 	same(t, v.Report)(c.CardVerify(ctx))
+	codes := busapi.PINCodes{PIN: "1", New: "2", PUK: "3"}
+	same(t, v.PIN)(c.CardPIN(ctx))
+	same(t, v.PIN)(c.CardSetPIN(ctx, codes))
+	same(t, v.PIN)(c.CardChangePIN(ctx, codes))
+	same(t, v.PIN)(c.CardClearPIN(ctx, codes))
 	if err := c.Forget(ctx, "aa"); err != nil {
 		t.Error(err)
 	}
-	want := []string{"Press", "Display", "Devices", "CardStatus", "CardInit true", "CardVerify", "Forget aa"}
+	want := []string{"Press", "Display", "Devices", "CardStatus", "CardInit true", "CardVerify",
+		"CardPIN", "CardSetPIN {PIN:1 New:2 PUK:3}", "CardChangePIN {PIN:1 New:2 PUK:3}", "CardClearPIN {PIN:1 New:2 PUK:3}", "Forget aa"}
 	if diff := cmp.Diff(want, backend.Calls()); diff != "" {
 		t.Error(diff)
 	}

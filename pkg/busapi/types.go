@@ -44,7 +44,23 @@ type CardInfo struct {
 	LeftOut    int64  `json:"left_out"`  // bytes of those that the card lacks, as they do not fit
 	Elsewhere  int64  `json:"elsewhere"` // bytes of the other classes, which are in the reader's store alone
 	Generation uint64 `json:"generation"`
-	Detail     string `json:"detail"` // why, where the state is no good one
+	Detail     string `json:"detail"`    // why, where the state is no good one
+	PIN        string `json:"pin"`       // none, set, blocked, unknown; empty for a card that can have none
+	PINTries   int64  `json:"pin_tries"` // left, when the card was last looked at; -1 where it does not tell
+	CardKey    bool   `json:"card_key"`  // it can sign, so that a copy of its contents is not the card
+}
+
+// PINInfo is what a card tells of its PIN now.
+type PINInfo struct {
+	PIN   string `json:"pin"`       // none, set, blocked, unknown
+	Tries int64  `json:"pin_tries"` // left; -1 where the card does not tell
+}
+
+// PINCodes are the codes that a change of the card's PIN takes.
+type PINCodes struct {
+	PIN string `json:"pin"`     // the present one, for CardPinChange and CardPinClear
+	New string `json:"new_pin"` // for CardPinSet and CardPinChange
+	PUK string `json:"puk"`     // the unblocking code, for CardPinSet on a card that has a PIN
 }
 
 // DeviceStatus is what the device knows of itself.
@@ -262,6 +278,14 @@ type ReaderBackend interface {
 	CardStatus(ctx context.Context) (CardInfo, error)
 	CardInit(ctx context.Context, force bool) (CardInfo, error)
 	CardVerify(ctx context.Context) (CardReport, error)
+	// CardPIN asks the card how its PIN stands, which costs no try.
+	CardPIN(ctx context.Context) (PINInfo, error)
+	// CardSetPIN gives a PIN to a card without, or, with the PUK, a new one to a
+	// card whose PIN is blocked or forgotten.
+	CardSetPIN(ctx context.Context, codes PINCodes) (PINInfo, error)
+	CardChangePIN(ctx context.Context, codes PINCodes) (PINInfo, error)
+	// CardClearPIN makes the card not ask for its PIN any more.
+	CardClearPIN(ctx context.Context, codes PINCodes) (PINInfo, error)
 }
 
 // Event is one line of scrctl monitor: a signal Event(a{sv}), whose dictionary

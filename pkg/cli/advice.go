@@ -46,6 +46,8 @@ func (a *app) hints() []hint {
 		{busapi.ErrNotRunning, "Start it: systemctl start " + a.unit()},
 		{busapi.ErrNotPaired, "Press the reader's button, then run: scrctl pair ADDRESS"},
 		{busapi.ErrPairingClosed, "Press the reader's button (scrctl reader press), then run the command again while it shows its address."},
+		{busapi.ErrPINBlocked, "Give it a new PIN with the card's PUK: scrctl card pin set. If the PUK is blocked, too, only a reset of the card by its maker's program helps; the reader keeps what was on it."},
+		{busapi.ErrWrongPIN, "'scrctl card status' says how many tries are left; the card's PUK gives them back: scrctl card pin set"},
 		{busapi.ErrWrongPasscode, "A wrong passcode is void: run the command again with the new one that the reader shows."},
 		{busapi.ErrLockedOut, "Wait a while, then press the reader's button again."},
 		{busapi.ErrNoLink, "Switch Bluetooth on here (rfkill unblock bluetooth; bluetoothctl power on), then run the command again."},

@@ -86,7 +86,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 	w.device.Set(func(v *bustest.DeviceValues) {
 		v.List, v.Items = []busapi.SnapshotInfo{{ID: "s1"}}, []busapi.ItemInfo{{Path: "/a"}}
 	})
-	card := "capacity detail elsewhere generation identity left_out needed profile state used"
+	card := "capacity card_key detail elsewhere generation identity left_out needed pin pin_tries profile state used"
 	auto := "by every last_reason last_result last_run mode next_due overdue_since prompt state"
 	display := "address lines passcode state"
 	for _, c := range []struct{ command, keys string }{

@@ -17,7 +17,7 @@ func (a *app) cardCommand() *cobra.Command {
 	initialize.Flags().BoolVarP(&sure, "yes", "y", false, "do not ask first")
 	return a.group("card", "The smart card in the reader",
 		a.command("status", "Show the card", "get the card's status", cobra.NoArgs, a.cardStatus),
-		initialize,
+		initialize, a.pinCommand(),
 		a.command("verify", "Read the whole card back", "verify the card", cobra.NoArgs, a.cardVerify),
 	)
 }
@@ -103,6 +103,15 @@ func cardLine(p *printer, c busapi.CardInfo) string {
 	}
 	if c.Elsewhere > 0 {
 		state += fmt.Sprintf("; preferences and user data are not for the card: %s in the reader's store", size(c.Elsewhere))
+	}
+	if text := pinText(c.PIN, c.PINTries); text != "" {
+		if c.PIN == "blocked" || c.PINTries == 1 {
+			text = p.paint(red, text)
+		}
+		state += ", " + text
+	}
+	if c.CardKey {
+		state += ", card key"
 	}
 	return state
 }

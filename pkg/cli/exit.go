@@ -36,6 +36,8 @@ func errorCodes() []errorCode {
 	return []errorCode{
 		{context.Canceled, exitFailed},
 		{busapi.ErrNotRunning, exitNotRunning},
+		{busapi.ErrPINBlocked, exitLockedOut},
+		{busapi.ErrWrongPIN, exitPasscode},
 		{busapi.ErrWrongPasscode, exitPasscode},
 		{busapi.ErrLockedOut, exitLockedOut},
 		{busapi.ErrInputNeeded, exitUsage},

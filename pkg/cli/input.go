@@ -122,11 +122,11 @@ func hideInput(fd int) (restore func(), err error) {
 	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }, nil
 }
 
-// readSecretFile reads the first line of a file.
-func readSecretFile(ctx context.Context, name string) (string, error) {
+// readSecretFile reads the first line of a file; what says what it holds.
+func readSecretFile(ctx context.Context, name, what string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return "", fmt.Errorf("cannot read the passcode: %w", err)
+		return "", fmt.Errorf("cannot read the %s: %w", what, err)
 	}
 	defer f.Close()
 	text, err := newInput(f).line(ctx, false)
@@ -134,7 +134,7 @@ func readSecretFile(ctx context.Context, name string) (string, error) {
 		err = fmt.Errorf("%w: it is empty", busapi.ErrInputNeeded)
 	}
 	if err != nil {
-		return "", fmt.Errorf("cannot read a passcode from the first line of %s: %w", printable(name), err)
+		return "", fmt.Errorf("cannot read a %s from the first line of %s: %w", what, printable(name), err)
 	}
 	return text, nil
 }

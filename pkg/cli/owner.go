@@ -66,7 +66,7 @@ func (o *owner) PairingPasscode(ctx context.Context, _ string, retry bool) (code
 		return o.passcode, nil
 	}
 	if !retry && o.file != "" {
-		return readSecretFile(ctx, o.file)
+		return readSecretFile(ctx, o.file, "passcode")
 	}
 	if o.passcode != "" || o.file != "" || !o.another(retry) {
 		return "", fmt.Errorf("%w, and there is no other", busapi.ErrWrongPasscode)

@@ -179,6 +179,7 @@ type ReaderValues struct {
 	Screen busapi.DisplayInfo
 	Card   busapi.CardInfo
 	Report busapi.CardReport
+	PIN    busapi.PINInfo
 }
 
 // Set changes the answers.
@@ -232,4 +233,24 @@ func (r *Reader) CardInit(ctx context.Context, force bool) (busapi.CardInfo, err
 // CardVerify answers with Report.
 func (r *Reader) CardVerify(ctx context.Context) (busapi.CardReport, error) {
 	return r.get().Report, r.got(ctx, nil, "CardVerify")
+}
+
+// CardPIN answers with PIN.
+func (r *Reader) CardPIN(ctx context.Context) (busapi.PINInfo, error) {
+	return r.get().PIN, r.got(ctx, nil, "CardPIN")
+}
+
+// CardSetPIN answers with PIN.
+func (r *Reader) CardSetPIN(ctx context.Context, codes busapi.PINCodes) (busapi.PINInfo, error) {
+	return r.get().PIN, r.got(ctx, nil, "CardSetPIN", codes)
+}
+
+// CardChangePIN answers with PIN.
+func (r *Reader) CardChangePIN(ctx context.Context, codes busapi.PINCodes) (busapi.PINInfo, error) {
+	return r.get().PIN, r.got(ctx, nil, "CardChangePIN", codes)
+}
+
+// CardClearPIN answers with PIN.
+func (r *Reader) CardClearPIN(ctx context.Context, codes busapi.PINCodes) (busapi.PINInfo, error) {
+	return r.get().PIN, r.got(ctx, nil, "CardClearPIN", codes)
 }

@@ -158,7 +158,10 @@ func (d *Daemon) card() busapi.CardInfo {
 	info := busapi.CardInfo{
 		State: s.Status.String(), Profile: f.profile, Identity: f.identity, Capacity: f.capacity, Used: f.used,
 		Needed: f.needed, LeftOut: f.leftOut, Elsewhere: f.elsewhere,
-		Generation: s.Generation, Detail: s.Detail,
+		Generation: s.Generation, Detail: s.Detail, PINTries: -1, CardKey: f.key,
+	}
+	if f.hasPIN {
+		info.PIN, info.PINTries = f.pin.State.String(), int64(f.pin.Tries)
 	}
 	if f.blank && s.Status == session.CardOK {
 		info.State, info.Detail = "blank", ""

@@ -46,6 +46,7 @@ type cardFacts struct {
 	needed, leftOut   int64 // bytes of the critical part: all, and what does not fit
 	elsewhere         int64 // bytes of the bulk part, which never goes to the card
 	blank             bool
+	abilities
 }
 
 // cardTime bounds one visit to the card. Real cards write 4 to 10 kB a second.

@@ -25,6 +25,9 @@ func (v *visit) sync(ctx context.Context, asking vault.VaultID) error {
 		return err
 	}
 	v.facts = cardFacts{profile: layout.Profile, identity: v.medium.Identity(), capacity: int64(layout.Capacity())}
+	if v.facts.abilities, err = abilitiesOf(ctx, v.medium); err != nil {
+		return err
+	}
 	if !layout.Formatted {
 		v.state = session.CardState{Status: session.CardUnformatted, Detail: "the card was never prepared"}
 		return nil
