@@ -57,6 +57,16 @@ func FuzzParseVaultKey(f *testing.F) {
 	})
 }
 
+func FuzzParseCard(f *testing.F) {
+	f.Add([]byte(`{"version":1,"identity":"piv:00:01","key":"AAAA","pinned":"2026-11-23T01:00:00Z"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parseCard(data)
+		if err != nil && !errors.Is(err, ErrCorrupt) || err == nil && c.Identity == "" {
+			t.Errorf("%+v, %v", c, err)
+		}
+	})
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return ""

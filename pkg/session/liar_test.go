@@ -13,6 +13,11 @@ type liar struct {
 	*store
 	blobs     []session.Blob
 	snapshots []session.Snapshot
+	answer    session.Attestation
+}
+
+func (l *liar) Attest(context.Context, session.Peer, session.ID, []byte) (session.Attestation, error) {
+	return l.answer, nil
 }
 
 func (l *liar) Get(_ context.Context, _ session.Peer, _ session.BlobQuery, send func(session.Blob) error) error {
@@ -71,5 +76,19 @@ func TestLiesAboutSnapshots(t *testing.T) {
 	l.snapshots = []session.Snapshot{{ID: id(1), Seq: 1, Header: append(large, 0)}}
 	if _, err := s.Snapshots(within(t), session.SnapshotQuery{Vault: id(1)}); !errors.Is(err, session.ErrProtocol) {
 		t.Errorf("large header: %v; want ErrProtocol", err)
+	}
+}
+
+func TestLiesAboutTheCard(t *testing.T) {
+	l := &liar{store: newStore()}
+	r := newReader(t, func(c *session.ServerConfig) { c.Provider = l })
+	s, large := r.session(t), make([]byte, session.MaxProof+1)
+	for name, a := range map[string]session.Attestation{
+		"key": {Key: large}, "record": {Record: large}, "signature": {Signature: large},
+	} {
+		l.answer = a
+		if _, err := s.Attest(within(t), id(1), []byte{1}); !errors.Is(err, session.ErrProtocol) {
+			t.Errorf("large %s: %v; want ErrProtocol", name, err)
+		}
 	}
 }

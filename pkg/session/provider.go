@@ -41,6 +41,10 @@ type Provider interface {
 	Commit(ctx context.Context, p Peer, c Commit) (CardState, error)
 	// Get sends the blobs in the order asked for.
 	Get(ctx context.Context, p Peer, q BlobQuery, send func(Blob) error) error
+	// Attest has the card of the vault answer a challenge; ErrCard without it.
+	Attest(ctx context.Context, p Peer, vault ID, challenge []byte) (Attestation, error)
+	// Authorize keeps the vault's authorization record, here and on its card.
+	Authorize(ctx context.Context, p Peer, vault ID, record []byte) (CardState, error)
 	// Unpair forgets the device. Once it has returned nil, the server takes
 	// no further call in this session.
 	Unpair(ctx context.Context, p Peer) error

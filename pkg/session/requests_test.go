@@ -127,6 +127,15 @@ func TestBadRequests(t *testing.T) {
 			_, err := rpc.Commit(ctx, &sessionpb.CommitRequest{Vault: good, Snapshot: good, Parent: good[:3]})
 			return err
 		}},
+		"no challenge": {bad, func() error { _, err := rpc.Attest(ctx, &sessionpb.AttestRequest{Vault: good}); return err }},
+		"large challenge": {bad, func() error {
+			_, err := rpc.Attest(ctx, &sessionpb.AttestRequest{Vault: good, Challenge: make([]byte, session.MaxProof+1)})
+			return err
+		}},
+		"large record": {large, func() error {
+			_, err := rpc.Authorize(ctx, &sessionpb.AuthorizeRequest{Vault: good, Record: make([]byte, session.MaxProof+1)})
+			return err
+		}},
 		"get": {bad, func() error { return recvError(rpc.Get(ctx, &sessionpb.GetRequest{})) }},
 		"put": {bad, func() error { return putPieces(ctx, rpc, &sessionpb.BlobPiece{}) }},
 	}

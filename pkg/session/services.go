@@ -153,6 +153,43 @@ func (s *provisioning) Commit(ctx context.Context, m *sessionpb.CommitRequest) (
 	return &sessionpb.CommitResponse{Card: writeCard(card)}, err
 }
 
+// Attest implements sessionpb.ProvisioningServer.
+func (s *provisioning) Attest(ctx context.Context, m *sessionpb.AttestRequest) (*sessionpb.AttestResponse, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	vault, err := readID(m.GetVault())
+	if err != nil {
+		return nil, err
+	}
+	if len(m.GetChallenge()) == 0 || len(m.GetChallenge()) > MaxProof {
+		return nil, fmt.Errorf("%w: a challenge of %d bytes", ErrBadRequest, len(m.GetChallenge()))
+	}
+	a, err := s.provider.Attest(ctx, c.peer, vault, m.GetChallenge())
+	if err != nil {
+		return nil, err
+	}
+	return &sessionpb.AttestResponse{Identity: tame(a.Identity, MaxText), Key: a.Key, Record: a.Record, Signature: a.Signature}, nil
+}
+
+// Authorize implements sessionpb.ProvisioningServer.
+func (s *provisioning) Authorize(ctx context.Context, m *sessionpb.AuthorizeRequest) (*sessionpb.AuthorizeResponse, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	vault, err := readID(m.GetVault())
+	if err != nil {
+		return nil, err
+	}
+	if len(m.GetRecord()) > MaxProof {
+		return nil, fmt.Errorf("%w: a record of %d bytes", ErrTooLarge, len(m.GetRecord()))
+	}
+	card, err := s.provider.Authorize(ctx, c.peer, vault, m.GetRecord())
+	return &sessionpb.AuthorizeResponse{Card: writeCard(card)}, err
+}
+
 // Unpair implements sessionpb.ProvisioningServer.
 func (s *provisioning) Unpair(ctx context.Context, _ *sessionpb.UnpairRequest) (*sessionpb.UnpairResponse, error) {
 	c, err := caller(ctx)

@@ -70,6 +70,28 @@ func TestClaimVault(t *testing.T) {
 	}
 }
 
+func TestAttest(t *testing.T) {
+	r := newReader(t)
+	s, ctx := r.session(t), within(t)
+	if err := s.CreateVault(ctx, session.NewVault{ID: id(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if card, err := s.Authorize(ctx, id(1), []byte("record")); err != nil || card.Status != session.CardOK {
+		t.Fatalf("Authorize = %+v, %v", card, err)
+	}
+	got, err := s.Attest(ctx, id(1), []byte("challenge"))
+	want := session.Attestation{Identity: `card\x1b`, Key: []byte("key"), Record: []byte("record"), Signature: []byte("challenge")}
+	if err != nil || cmp.Diff(want, got) != "" {
+		t.Errorf("Attest: %v\n%s", err, cmp.Diff(want, got))
+	}
+	if _, err := s.Attest(ctx, id(2), []byte("challenge")); !errors.Is(err, session.ErrNoVault) {
+		t.Errorf("Attest of no vault = %v; want ErrNoVault", err)
+	}
+	if _, err := s.Authorize(ctx, id(2), nil); !errors.Is(err, session.ErrNoVault) {
+		t.Errorf("Authorize of no vault = %v; want ErrNoVault", err)
+	}
+}
+
 // TestSnapshotPages has more headers than fit into one answer.
 func TestSnapshotPages(t *testing.T) {
 	r := newReader(t)

@@ -30,6 +30,7 @@ type vault struct {
 	owner     string
 	blobs     map[session.ID]session.Blob
 	snapshots []session.Snapshot // newest first
+	record    []byte
 }
 
 func newStore() *store {
@@ -234,6 +235,26 @@ func (s *store) Get(ctx context.Context, _ session.Peer, q session.BlobQuery, se
 		}
 	}
 	return nil
+}
+
+func (s *store) Attest(_ context.Context, p session.Peer, id session.ID, challenge []byte) (session.Attestation, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.vaults[id]
+	if v == nil || v.owner != p.ID {
+		return session.Attestation{}, session.ErrNoVault
+	}
+	return session.Attestation{Identity: "card\x1b", Key: []byte("key"), Record: v.record, Signature: challenge}, nil
+}
+
+func (s *store) Authorize(_ context.Context, p session.Peer, id session.ID, record []byte) (session.CardState, error) {
+	err := session.ErrNoVault
+	s.note(func() {
+		if v := s.vaults[id]; v != nil && v.owner == p.ID {
+			v.record, err = record, nil
+		}
+	})
+	return session.CardState{Status: session.CardOK}, err
 }
 
 func (s *store) Unpair(_ context.Context, p session.Peer) error {

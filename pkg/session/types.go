@@ -25,6 +25,7 @@ const (
 	MaxName     = 64             // bytes of a host's name
 	MaxText     = 512            // bytes of a text for people
 	MaxPlan     = 10 * 366 * 24 * time.Hour
+	MaxProof    = 1 << 10 // bytes of a card's key, of a record, of a signature, of a challenge
 )
 
 // ID names a vault, a snapshot or a blob. Any type whose underlying type is
@@ -166,6 +167,15 @@ type BlobQuery struct {
 	IDs      []ID
 	FromCard bool // from the card alone
 	Snapshot ID   // that is being restored, which is kept meanwhile; zero for none
+}
+
+// Attestation is what the card in the reader says of itself. What it is worth,
+// package authorization knows.
+type Attestation struct {
+	Identity  string // up to MaxText bytes
+	Key       []byte // SubjectPublicKeyInfo; nil for a card without a key
+	Record    []byte // nil for none
+	Signature []byte // by the key
 }
 
 // Commit makes the blobs that were put a snapshot.

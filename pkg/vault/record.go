@@ -13,6 +13,7 @@ type recordWire struct {
 	Created int64      `cbor:"3,keyasint"` // seconds since the epoch
 	Label   []byte     `cbor:"4,keyasint,omitempty"`
 	Slots   []slotWire `cbor:"5,keyasint,omitempty"`
+	Auth    []byte     `cbor:"6,keyasint,omitempty"`
 }
 
 type slotWire struct {
@@ -38,7 +39,7 @@ func (r Record) MarshalBinary() ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	w := recordWire{ID: r.ID[:], Owner: r.Owner, Created: r.Created.Unix(), Label: r.Label}
+	w := recordWire{ID: r.ID[:], Owner: r.Owner, Created: r.Created.Unix(), Label: r.Label, Auth: r.Authorization}
 	for _, s := range r.Slots {
 		w.Slots = append(w.Slots, slotWire{Kind: s.Kind, Data: append([]byte{}, s.Data...)})
 	}
@@ -54,7 +55,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	if len(w.ID) != idSize {
 		return fmt.Errorf("%w: %w", ErrRecord, ErrBadID)
 	}
-	got := Record{ID: VaultID(w.ID), Owner: w.Owner, Created: time.Unix(w.Created, 0).UTC(), Label: w.Label}
+	got := Record{ID: VaultID(w.ID), Owner: w.Owner, Created: time.Unix(w.Created, 0).UTC(), Label: w.Label, Authorization: w.Auth}
 	for _, s := range w.Slots {
 		got.Slots = append(got.Slots, Slot{Kind: s.Kind, Data: s.Data})
 	}

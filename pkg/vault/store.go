@@ -39,6 +39,7 @@ const (
 	MaxSlots     = 16       // key slots of a record
 	MaxSlotKind  = 32       // bytes of a slot's kind
 	MaxSlot      = 16 << 10 // bytes of a slot's data
+	MaxAuthorize = 1 << 10  // bytes of an authorization record
 	MaxPutBlobs  = 256      // blobs of one Put
 	MaxPutBytes  = 8 << 20  // bytes of one Put
 	MaxAskBlobs  = 1 << 16  // ids of one Missing
@@ -97,6 +98,9 @@ type Record struct {
 	Created time.Time // by the reader's clock, to the second
 	Label   []byte    // opaque: sealed on the device
 	Slots   []Slot
+	// Authorization is the record by which the owner's device knows the card
+	// again; nil for none. Package authorization knows what is in it.
+	Authorization []byte
 }
 
 // Slot is one way to the vault key: the key, wrapped. To the reader it is opaque.
@@ -114,6 +118,8 @@ func (r Record) Check() error {
 		return fmt.Errorf("%w: an owner of %d bytes, or not UTF-8: %w", ErrRecord, len(r.Owner), ErrLimit)
 	case len(r.Label) > MaxLabel || len(r.Slots) > MaxSlots:
 		return fmt.Errorf("%w: a label of %d bytes, %d slots: %w", ErrRecord, len(r.Label), len(r.Slots), ErrLimit)
+	case len(r.Authorization) > MaxAuthorize:
+		return fmt.Errorf("%w: an authorization of %d bytes: %w", ErrRecord, len(r.Authorization), ErrLimit)
 	}
 	for _, s := range r.Slots {
 		if !validSlotKind(s.Kind) || len(s.Data) > MaxSlot {

@@ -149,6 +149,9 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 	if err != nil {
 		return 0, err
 	}
+	if r.base == nil {
+		r.attest(ctx, r.session) // so that the card's first version holds the record, too
+	}
 	err = r.attempt(ctx, pending)
 	if errors.Is(err, session.ErrNoData) || errors.Is(err, session.ErrDamaged) {
 		r.log.Warn("the reader lacks what it had, sending it again", "error", err)

@@ -40,6 +40,7 @@ type Daemon struct {
 	ops        *operations
 	backups    chan struct{} // holds a token while a backup is made
 	pairings   chan struct{} // holds a token while a pairing is under way
+	proofs     chan struct{} // holds a token while the card is asked for a proof
 	looks      chan look
 	asks       chan []detect.Finding // damage that waits for the owner's word
 	findings   *findings
@@ -64,8 +65,8 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 	d := &Daemon{
 		cfg: cfg, log: log, now: now, space: space, state: st,
 		scanner: scan.New(space, now, detect.Examiner()), looks: make(chan look, 8), asks: make(chan []detect.Finding, 1),
-		backups: make(chan struct{}, 1), pairings: make(chan struct{}, 1), findings: newFindings(),
-		heals: make(chan struct{}, 1),
+		backups: make(chan struct{}, 1), pairings: make(chan struct{}, 1), proofs: make(chan struct{}, 1),
+		findings: newFindings(), heals: make(chan struct{}, 1),
 		quarantine: reprovision.Quarantine{
 			Dir: filepath.Join(cfg.StateDir, "quarantine"), Max: cfg.Reprovision.QuarantineMax,
 			Keep: cfg.Reprovision.QuarantineKeep.Duration, Now: now,

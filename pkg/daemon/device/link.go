@@ -21,10 +21,19 @@ func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
 		d.request(look{why: "session", critical: true})
 		d.auto.meet(s)
 	})
+	due := make(chan struct{}, 1)
+	due <- struct{}{}
+	greeting.Go(func() { d.attests(ctx, s, due) })
 	err = s.Events(ctx, func(e session.Event) error {
 		d.hear(e, reader.ID)
 		if e.Kind == session.EventCard && e.Card.Status == session.CardOtherVault {
 			greeting.Go(func() { d.greet(ctx) }) // it may be this owner's, from another reader
+		}
+		if e.Kind == session.EventCard {
+			select {
+			case due <- struct{}{}:
+			default: // the proof that is due asks for the card as it is then
+			}
 		}
 		return nil
 	})

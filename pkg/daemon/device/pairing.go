@@ -44,6 +44,9 @@ func (d *Daemon) Pair(ctx context.Context, address string, p busapi.Prompter) (b
 // paired makes the new reader the only one and goes to meet it. The check that
 // follows a pairing (paragraph 37) is the one at the beginning of the session.
 func (d *Daemon) paired(peer keyring.Peer) (busapi.PeerInfo, error) {
+	if err := d.keys.UnpinCard(); err != nil { // the owner's is the next that is in the reader
+		return busapi.PeerInfo{}, err
+	}
 	peers, err := d.keys.Peers()
 	if err != nil {
 		return busapi.PeerInfo{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/reprovision/reprovision/pkg/authorization"
 	"github.com/reprovision/reprovision/pkg/card"
 )
 
@@ -11,7 +12,7 @@ import (
 type abilities struct {
 	hasPIN bool
 	pin    card.PINStatus
-	key    bool // it can sign
+	key    string // the public half of the key that it signs with, in DER; empty for none
 }
 
 // abilitiesOf asks a card. What it cannot do is no error, and neither is a key
@@ -27,11 +28,34 @@ func abilitiesOf(ctx context.Context, m card.Medium) (a abilities, err error) {
 	if !ok {
 		return a, nil
 	}
-	_, err = k.PublicKey(ctx)
-	if a.key = err == nil; errors.Is(err, card.ErrNoKey) {
-		err = nil
+	public, err := k.PublicKey(ctx)
+	if errors.Is(err, card.ErrNoKey) {
+		return a, nil
 	}
+	if err != nil {
+		return a, err
+	}
+	der, err := authorization.EncodeKey(public)
+	a.key = string(der)
 	return a, err
+}
+
+// giveKey makes the key of a card that can have one. One that is there already is
+// used as it is; a slot with anything else in it is left alone.
+func (d *Daemon) giveKey(ctx context.Context, m card.Medium) error {
+	k, ok := m.(card.Key)
+	if !ok {
+		return nil
+	}
+	if _, err := k.PublicKey(ctx); !errors.Is(err, card.ErrNoKey) {
+		return err
+	}
+	_, err := k.GenerateKey(ctx)
+	if errors.Is(err, card.ErrForeign) || errors.Is(err, card.ErrUnsupported) {
+		d.log.Warn("the card has no key to sign with", "error", err)
+		return nil
+	}
+	return err
 }
 
 // notePIN keeps what a transaction learned of the PIN.

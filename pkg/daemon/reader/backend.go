@@ -158,7 +158,7 @@ func (d *Daemon) card() busapi.CardInfo {
 	info := busapi.CardInfo{
 		State: s.Status.String(), Profile: f.profile, Identity: f.identity, Capacity: f.capacity, Used: f.used,
 		Needed: f.needed, LeftOut: f.leftOut, Elsewhere: f.elsewhere,
-		Generation: s.Generation, Detail: s.Detail, PINTries: -1, CardKey: f.key,
+		Generation: s.Generation, Detail: s.Detail, PINTries: -1, CardKey: f.key != "",
 	}
 	if f.hasPIN {
 		info.PIN, info.PINTries = f.pin.State.String(), int64(f.pin.Tries)
@@ -183,6 +183,9 @@ func (d *Daemon) CardInit(ctx context.Context, force bool) (busapi.CardInfo, err
 		if layout.Formatted && !force {
 			return errFormatted
 		}
+		if err := d.giveKey(ctx, m); err != nil { // first: a format that is cut short is done again
+			return err
+		}
 		return m.Format(ctx, 0)
 	})
 	if errors.Is(err, errFormatted) {
@@ -192,6 +195,7 @@ func (d *Daemon) CardInit(ctx context.Context, force bool) (busapi.CardInfo, err
 		return d.card(), fmt.Errorf("%w: cannot prepare it: %w", busapi.ErrCard, err)
 	}
 	d.mirror.sync(ctx, vault.VaultID{})
+	d.presence.tellAll(session.Event{Kind: session.EventCard}) // in the same state, perhaps, and yet another one
 	return d.card(), nil
 }
 

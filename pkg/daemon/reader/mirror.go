@@ -46,6 +46,7 @@ type cardFacts struct {
 	needed, leftOut   int64 // bytes of the critical part: all, and what does not fit
 	elsewhere         int64 // bytes of the bulk part, which never goes to the card
 	blank             bool
+	authorization     string // the record on the card
 	abilities
 }
 

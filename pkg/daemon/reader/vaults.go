@@ -181,7 +181,9 @@ func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([
 		d.log.Warn("a device takes over the data of another", "from", r.Owner, "to", p.ID, "vault", r.ID)
 		d.event("pairing", map[string]any{"state": "replaced", "from": r.Owner, "to": p.ID})
 	}
-	r.Owner = p.ID
+	if r.Owner != p.ID {
+		r.Owner, r.Authorization = p.ID, nil // the record speaks of the device that was
+	}
 	if err := d.store.Update(r); err != nil {
 		return nil, remote(err)
 	}

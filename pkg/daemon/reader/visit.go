@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func (v *visit) compare(ctx context.Context, object card.Object, asking vault.Va
 	if err != nil {
 		return fmt.Errorf("cannot read what the card holds: %w", err)
 	}
-	v.on, v.facts.used = p.Record.ID, int64(len(object.Data))
+	v.on, v.facts.used, v.facts.authorization = p.Record.ID, int64(len(object.Data)), string(p.Record.Authorization)
 	v.state = session.CardState{Status: session.CardOK, Generation: object.Generation}
 	list, err := v.store.Snapshots(v.on)
 	if errors.Is(err, vault.ErrNoVault) {
@@ -89,7 +90,7 @@ func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.Snaps
 		return v.adopt(p)
 	case p.Snapshot.Snapshot == list[0].Snapshot:
 		v.facts.needed, v.facts.elsewhere = v.facts.used, bulk(list[0], p)
-		return nil
+		return v.refresh(ctx, p.Record, generation)
 	case p.Snapshot.Seq == list[0].Seq:
 		v.state.Status = session.CardStale
 		v.state.Detail = fmt.Sprintf("the card holds another snapshot %d than this reader, written at another one; the next backup decides", p.Snapshot.Seq)
@@ -148,6 +149,16 @@ func (v *visit) full(err error, seq, generation uint64) error {
 	return nil
 }
 
+// refresh writes a card whose data are the newest again where the store has
+// another authorization record.
+func (v *visit) refresh(ctx context.Context, on vault.Record, generation uint64) error {
+	record, err := v.store.Vault(v.on)
+	if err != nil || record.Authorization == nil || bytes.Equal(record.Authorization, on.Authorization) {
+		return err
+	}
+	return v.write(ctx, v.on, generation+1)
+}
+
 // write puts the newest snapshot's critical part on the card.
 func (v *visit) write(ctx context.Context, id vault.VaultID, generation uint64) error {
 	record, err := v.store.Vault(id)
@@ -171,7 +182,7 @@ func (v *visit) write(ctx context.Context, id vault.VaultID, generation uint64) 
 	if err := v.objects.Commit(ctx, generation, data); err != nil {
 		return v.full(err, list[0].Seq, generation-1)
 	}
-	v.facts.used, v.facts.blank = int64(len(data)), false
+	v.facts.used, v.facts.blank, v.facts.authorization = int64(len(data)), false, string(record.Authorization)
 	v.state = session.CardState{Status: session.CardOK, Generation: generation}
 	return nil
 }

@@ -179,7 +179,7 @@ func (x Failure_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Code.Descriptor instead.
 func (Failure_Code) EnumDescriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{35, 0}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{39, 0}
 }
 
 type StartRequest struct {
@@ -2052,6 +2052,222 @@ func (x *GetRequest) GetSnapshot() []byte {
 	return nil
 }
 
+type AttestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
+	Challenge     []byte                 `protobuf:"bytes,2,opt,name=challenge,proto3" json:"challenge,omitempty"` // 32 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttestRequest) Reset() {
+	*x = AttestRequest{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttestRequest) ProtoMessage() {}
+
+func (x *AttestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttestRequest.ProtoReflect.Descriptor instead.
+func (*AttestRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *AttestRequest) GetVault() []byte {
+	if x != nil {
+		return x.Vault
+	}
+	return nil
+}
+
+func (x *AttestRequest) GetChallenge() []byte {
+	if x != nil {
+		return x.Challenge
+	}
+	return nil
+}
+
+type AttestResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Identity      string                 `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`   // of the card
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`             // SubjectPublicKeyInfo of the card's key; empty: it has none
+	Record        []byte                 `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"`       // the authorization record on the card; empty: none
+	Signature     []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"` // by the card's key
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttestResponse) Reset() {
+	*x = AttestResponse{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttestResponse) ProtoMessage() {}
+
+func (x *AttestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttestResponse.ProtoReflect.Descriptor instead.
+func (*AttestResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *AttestResponse) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *AttestResponse) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *AttestResponse) GetRecord() []byte {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *AttestResponse) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+type AuthorizeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
+	Record        []byte                 `protobuf:"bytes,2,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizeRequest) Reset() {
+	*x = AuthorizeRequest{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizeRequest) ProtoMessage() {}
+
+func (x *AuthorizeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizeRequest.ProtoReflect.Descriptor instead.
+func (*AuthorizeRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *AuthorizeRequest) GetVault() []byte {
+	if x != nil {
+		return x.Vault
+	}
+	return nil
+}
+
+func (x *AuthorizeRequest) GetRecord() []byte {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+type AuthorizeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Card          *CardState             `protobuf:"bytes,1,opt,name=card,proto3" json:"card,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizeResponse) Reset() {
+	*x = AuthorizeResponse{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizeResponse) ProtoMessage() {}
+
+func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizeResponse.ProtoReflect.Descriptor instead.
+func (*AuthorizeResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *AuthorizeResponse) GetCard() *CardState {
+	if x != nil {
+		return x.Card
+	}
+	return nil
+}
+
 type UnpairRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2060,7 +2276,7 @@ type UnpairRequest struct {
 
 func (x *UnpairRequest) Reset() {
 	*x = UnpairRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2288,7 @@ func (x *UnpairRequest) String() string {
 func (*UnpairRequest) ProtoMessage() {}
 
 func (x *UnpairRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2301,7 @@ func (x *UnpairRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpairRequest.ProtoReflect.Descriptor instead.
 func (*UnpairRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{37}
 }
 
 type UnpairResponse struct {
@@ -2096,7 +2312,7 @@ type UnpairResponse struct {
 
 func (x *UnpairResponse) Reset() {
 	*x = UnpairResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2324,7 @@ func (x *UnpairResponse) String() string {
 func (*UnpairResponse) ProtoMessage() {}
 
 func (x *UnpairResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2337,7 @@ func (x *UnpairResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpairResponse.ProtoReflect.Descriptor instead.
 func (*UnpairResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{38}
 }
 
 // Failure travels in the details of a gRPC status and says which error it is.
@@ -2135,7 +2351,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2363,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2376,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{35}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Failure) GetCode() Failure_Code {
@@ -2314,7 +2530,20 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x03ids\x18\x02 \x03(\fR\x03ids\x12\x1b\n" +
 	"\tfrom_card\x18\x03 \x01(\bR\bfromCard\x12\x1a\n" +
 	"\bsnapshot\x18\n" +
-	" \x01(\fR\bsnapshot\"\x0f\n" +
+	" \x01(\fR\bsnapshot\"C\n" +
+	"\rAttestRequest\x12\x14\n" +
+	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x1c\n" +
+	"\tchallenge\x18\x02 \x01(\fR\tchallenge\"t\n" +
+	"\x0eAttestResponse\x12\x1a\n" +
+	"\bidentity\x18\x01 \x01(\tR\bidentity\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x16\n" +
+	"\x06record\x18\x03 \x01(\fR\x06record\x12\x1c\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\"@\n" +
+	"\x10AuthorizeRequest\x12\x14\n" +
+	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x16\n" +
+	"\x06record\x18\x02 \x01(\fR\x06record\"B\n" +
+	"\x11AuthorizeResponse\x12-\n" +
+	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"\x0f\n" +
 	"\rUnpairRequest\"\x10\n" +
 	"\x0eUnpairResponse\"\xf8\x02\n" +
 	"\aFailure\x120\n" +
@@ -2347,7 +2576,7 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\aPairing\x12D\n" +
 	"\x05Start\x12\x1c.reprovision.v1.StartRequest\x1a\x1d.reprovision.v1.StartResponse\x12M\n" +
 	"\bExchange\x12\x1f.reprovision.v1.ExchangeRequest\x1a .reprovision.v1.ExchangeResponse\x12G\n" +
-	"\x06Finish\x12\x1d.reprovision.v1.FinishRequest\x1a\x1e.reprovision.v1.FinishResponse2\xbd\x06\n" +
+	"\x06Finish\x12\x1d.reprovision.v1.FinishRequest\x1a\x1e.reprovision.v1.FinishResponse2\xd8\a\n" +
 	"\fProvisioning\x12D\n" +
 	"\x05Hello\x12\x1c.reprovision.v1.HelloRequest\x1a\x1d.reprovision.v1.HelloResponse\x12@\n" +
 	"\x06Events\x12\x1d.reprovision.v1.EventsRequest\x1a\x15.reprovision.v1.Event0\x01\x12G\n" +
@@ -2360,6 +2589,8 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x03Put\x12\x19.reprovision.v1.BlobPiece\x1a\x1b.reprovision.v1.PutResponse(\x01\x12G\n" +
 	"\x06Commit\x12\x1d.reprovision.v1.CommitRequest\x1a\x1e.reprovision.v1.CommitResponse\x12>\n" +
 	"\x03Get\x12\x1a.reprovision.v1.GetRequest\x1a\x19.reprovision.v1.BlobPiece0\x01\x12G\n" +
+	"\x06Attest\x12\x1d.reprovision.v1.AttestRequest\x1a\x1e.reprovision.v1.AttestResponse\x12P\n" +
+	"\tAuthorize\x12 .reprovision.v1.AuthorizeRequest\x1a!.reprovision.v1.AuthorizeResponse\x12G\n" +
 	"\x06Unpair\x12\x1d.reprovision.v1.UnpairRequest\x1a\x1e.reprovision.v1.UnpairResponseB:Z8github.com/reprovision/reprovision/pkg/session/sessionpbb\x06proto3"
 
 var (
@@ -2375,7 +2606,7 @@ func file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP() []byte {
 }
 
 var file_pkg_session_sessionpb_reprovision_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pkg_session_sessionpb_reprovision_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_pkg_session_sessionpb_reprovision_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_pkg_session_sessionpb_reprovision_proto_goTypes = []any{
 	(CardState_State)(0),        // 0: reprovision.v1.CardState.State
 	(Failure_Code)(0),           // 1: reprovision.v1.Failure.Code
@@ -2412,9 +2643,13 @@ var file_pkg_session_sessionpb_reprovision_proto_goTypes = []any{
 	(*CommitRequest)(nil),       // 32: reprovision.v1.CommitRequest
 	(*CommitResponse)(nil),      // 33: reprovision.v1.CommitResponse
 	(*GetRequest)(nil),          // 34: reprovision.v1.GetRequest
-	(*UnpairRequest)(nil),       // 35: reprovision.v1.UnpairRequest
-	(*UnpairResponse)(nil),      // 36: reprovision.v1.UnpairResponse
-	(*Failure)(nil),             // 37: reprovision.v1.Failure
+	(*AttestRequest)(nil),       // 35: reprovision.v1.AttestRequest
+	(*AttestResponse)(nil),      // 36: reprovision.v1.AttestResponse
+	(*AuthorizeRequest)(nil),    // 37: reprovision.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil),   // 38: reprovision.v1.AuthorizeResponse
+	(*UnpairRequest)(nil),       // 39: reprovision.v1.UnpairRequest
+	(*UnpairResponse)(nil),      // 40: reprovision.v1.UnpairResponse
+	(*Failure)(nil),             // 41: reprovision.v1.Failure
 }
 var file_pkg_session_sessionpb_reprovision_proto_depIdxs = []int32{
 	9,  // 0: reprovision.v1.HelloRequest.backup:type_name -> reprovision.v1.BackupPlan
@@ -2431,40 +2666,45 @@ var file_pkg_session_sessionpb_reprovision_proto_depIdxs = []int32{
 	17, // 11: reprovision.v1.ClaimVaultResponse.slots:type_name -> reprovision.v1.Slot
 	27, // 12: reprovision.v1.SnapshotsResponse.snapshots:type_name -> reprovision.v1.Snapshot
 	11, // 13: reprovision.v1.CommitResponse.card:type_name -> reprovision.v1.CardState
-	1,  // 14: reprovision.v1.Failure.code:type_name -> reprovision.v1.Failure.Code
-	2,  // 15: reprovision.v1.Pairing.Start:input_type -> reprovision.v1.StartRequest
-	4,  // 16: reprovision.v1.Pairing.Exchange:input_type -> reprovision.v1.ExchangeRequest
-	6,  // 17: reprovision.v1.Pairing.Finish:input_type -> reprovision.v1.FinishRequest
-	8,  // 18: reprovision.v1.Provisioning.Hello:input_type -> reprovision.v1.HelloRequest
-	12, // 19: reprovision.v1.Provisioning.Events:input_type -> reprovision.v1.EventsRequest
-	18, // 20: reprovision.v1.Provisioning.Vaults:input_type -> reprovision.v1.VaultsRequest
-	21, // 21: reprovision.v1.Provisioning.CreateVault:input_type -> reprovision.v1.CreateVaultRequest
-	23, // 22: reprovision.v1.Provisioning.ClaimVault:input_type -> reprovision.v1.ClaimVaultRequest
-	25, // 23: reprovision.v1.Provisioning.Snapshots:input_type -> reprovision.v1.SnapshotsRequest
-	28, // 24: reprovision.v1.Provisioning.Missing:input_type -> reprovision.v1.MissingRequest
-	30, // 25: reprovision.v1.Provisioning.Put:input_type -> reprovision.v1.BlobPiece
-	32, // 26: reprovision.v1.Provisioning.Commit:input_type -> reprovision.v1.CommitRequest
-	34, // 27: reprovision.v1.Provisioning.Get:input_type -> reprovision.v1.GetRequest
-	35, // 28: reprovision.v1.Provisioning.Unpair:input_type -> reprovision.v1.UnpairRequest
-	3,  // 29: reprovision.v1.Pairing.Start:output_type -> reprovision.v1.StartResponse
-	5,  // 30: reprovision.v1.Pairing.Exchange:output_type -> reprovision.v1.ExchangeResponse
-	7,  // 31: reprovision.v1.Pairing.Finish:output_type -> reprovision.v1.FinishResponse
-	10, // 32: reprovision.v1.Provisioning.Hello:output_type -> reprovision.v1.HelloResponse
-	13, // 33: reprovision.v1.Provisioning.Events:output_type -> reprovision.v1.Event
-	19, // 34: reprovision.v1.Provisioning.Vaults:output_type -> reprovision.v1.VaultsResponse
-	22, // 35: reprovision.v1.Provisioning.CreateVault:output_type -> reprovision.v1.CreateVaultResponse
-	24, // 36: reprovision.v1.Provisioning.ClaimVault:output_type -> reprovision.v1.ClaimVaultResponse
-	26, // 37: reprovision.v1.Provisioning.Snapshots:output_type -> reprovision.v1.SnapshotsResponse
-	29, // 38: reprovision.v1.Provisioning.Missing:output_type -> reprovision.v1.MissingResponse
-	31, // 39: reprovision.v1.Provisioning.Put:output_type -> reprovision.v1.PutResponse
-	33, // 40: reprovision.v1.Provisioning.Commit:output_type -> reprovision.v1.CommitResponse
-	30, // 41: reprovision.v1.Provisioning.Get:output_type -> reprovision.v1.BlobPiece
-	36, // 42: reprovision.v1.Provisioning.Unpair:output_type -> reprovision.v1.UnpairResponse
-	29, // [29:43] is the sub-list for method output_type
-	15, // [15:29] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	11, // 14: reprovision.v1.AuthorizeResponse.card:type_name -> reprovision.v1.CardState
+	1,  // 15: reprovision.v1.Failure.code:type_name -> reprovision.v1.Failure.Code
+	2,  // 16: reprovision.v1.Pairing.Start:input_type -> reprovision.v1.StartRequest
+	4,  // 17: reprovision.v1.Pairing.Exchange:input_type -> reprovision.v1.ExchangeRequest
+	6,  // 18: reprovision.v1.Pairing.Finish:input_type -> reprovision.v1.FinishRequest
+	8,  // 19: reprovision.v1.Provisioning.Hello:input_type -> reprovision.v1.HelloRequest
+	12, // 20: reprovision.v1.Provisioning.Events:input_type -> reprovision.v1.EventsRequest
+	18, // 21: reprovision.v1.Provisioning.Vaults:input_type -> reprovision.v1.VaultsRequest
+	21, // 22: reprovision.v1.Provisioning.CreateVault:input_type -> reprovision.v1.CreateVaultRequest
+	23, // 23: reprovision.v1.Provisioning.ClaimVault:input_type -> reprovision.v1.ClaimVaultRequest
+	25, // 24: reprovision.v1.Provisioning.Snapshots:input_type -> reprovision.v1.SnapshotsRequest
+	28, // 25: reprovision.v1.Provisioning.Missing:input_type -> reprovision.v1.MissingRequest
+	30, // 26: reprovision.v1.Provisioning.Put:input_type -> reprovision.v1.BlobPiece
+	32, // 27: reprovision.v1.Provisioning.Commit:input_type -> reprovision.v1.CommitRequest
+	34, // 28: reprovision.v1.Provisioning.Get:input_type -> reprovision.v1.GetRequest
+	35, // 29: reprovision.v1.Provisioning.Attest:input_type -> reprovision.v1.AttestRequest
+	37, // 30: reprovision.v1.Provisioning.Authorize:input_type -> reprovision.v1.AuthorizeRequest
+	39, // 31: reprovision.v1.Provisioning.Unpair:input_type -> reprovision.v1.UnpairRequest
+	3,  // 32: reprovision.v1.Pairing.Start:output_type -> reprovision.v1.StartResponse
+	5,  // 33: reprovision.v1.Pairing.Exchange:output_type -> reprovision.v1.ExchangeResponse
+	7,  // 34: reprovision.v1.Pairing.Finish:output_type -> reprovision.v1.FinishResponse
+	10, // 35: reprovision.v1.Provisioning.Hello:output_type -> reprovision.v1.HelloResponse
+	13, // 36: reprovision.v1.Provisioning.Events:output_type -> reprovision.v1.Event
+	19, // 37: reprovision.v1.Provisioning.Vaults:output_type -> reprovision.v1.VaultsResponse
+	22, // 38: reprovision.v1.Provisioning.CreateVault:output_type -> reprovision.v1.CreateVaultResponse
+	24, // 39: reprovision.v1.Provisioning.ClaimVault:output_type -> reprovision.v1.ClaimVaultResponse
+	26, // 40: reprovision.v1.Provisioning.Snapshots:output_type -> reprovision.v1.SnapshotsResponse
+	29, // 41: reprovision.v1.Provisioning.Missing:output_type -> reprovision.v1.MissingResponse
+	31, // 42: reprovision.v1.Provisioning.Put:output_type -> reprovision.v1.PutResponse
+	33, // 43: reprovision.v1.Provisioning.Commit:output_type -> reprovision.v1.CommitResponse
+	30, // 44: reprovision.v1.Provisioning.Get:output_type -> reprovision.v1.BlobPiece
+	36, // 45: reprovision.v1.Provisioning.Attest:output_type -> reprovision.v1.AttestResponse
+	38, // 46: reprovision.v1.Provisioning.Authorize:output_type -> reprovision.v1.AuthorizeResponse
+	40, // 47: reprovision.v1.Provisioning.Unpair:output_type -> reprovision.v1.UnpairResponse
+	32, // [32:48] is the sub-list for method output_type
+	16, // [16:32] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_pkg_session_sessionpb_reprovision_proto_init() }
@@ -2484,7 +2724,7 @@ func file_pkg_session_sessionpb_reprovision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_session_sessionpb_reprovision_proto_rawDesc), len(file_pkg_session_sessionpb_reprovision_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   36,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

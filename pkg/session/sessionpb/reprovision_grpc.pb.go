@@ -224,6 +224,8 @@ const (
 	Provisioning_Put_FullMethodName         = "/reprovision.v1.Provisioning/Put"
 	Provisioning_Commit_FullMethodName      = "/reprovision.v1.Provisioning/Commit"
 	Provisioning_Get_FullMethodName         = "/reprovision.v1.Provisioning/Get"
+	Provisioning_Attest_FullMethodName      = "/reprovision.v1.Provisioning/Attest"
+	Provisioning_Authorize_FullMethodName   = "/reprovision.v1.Provisioning/Authorize"
 	Provisioning_Unpair_FullMethodName      = "/reprovision.v1.Provisioning/Unpair"
 )
 
@@ -247,6 +249,10 @@ type ProvisioningClient interface {
 	Put(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[BlobPiece, PutResponse], error)
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlobPiece], error)
+	// Attest has the card in the reader answer a challenge (paragraph 29).
+	Attest(ctx context.Context, in *AttestRequest, opts ...grpc.CallOption) (*AttestResponse, error)
+	// Authorize puts the device's authorization record on the card.
+	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
 	Unpair(ctx context.Context, in *UnpairRequest, opts ...grpc.CallOption) (*UnpairResponse, error)
 }
 
@@ -379,6 +385,26 @@ func (c *provisioningClient) Get(ctx context.Context, in *GetRequest, opts ...gr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Provisioning_GetClient = grpc.ServerStreamingClient[BlobPiece]
 
+func (c *provisioningClient) Attest(ctx context.Context, in *AttestRequest, opts ...grpc.CallOption) (*AttestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AttestResponse)
+	err := c.cc.Invoke(ctx, Provisioning_Attest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *provisioningClient) Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AuthorizeResponse)
+	err := c.cc.Invoke(ctx, Provisioning_Authorize_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *provisioningClient) Unpair(ctx context.Context, in *UnpairRequest, opts ...grpc.CallOption) (*UnpairResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UnpairResponse)
@@ -409,6 +435,10 @@ type ProvisioningServer interface {
 	Put(grpc.ClientStreamingServer[BlobPiece, PutResponse]) error
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
 	Get(*GetRequest, grpc.ServerStreamingServer[BlobPiece]) error
+	// Attest has the card in the reader answer a challenge (paragraph 29).
+	Attest(context.Context, *AttestRequest) (*AttestResponse, error)
+	// Authorize puts the device's authorization record on the card.
+	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
 	Unpair(context.Context, *UnpairRequest) (*UnpairResponse, error)
 	mustEmbedUnimplementedProvisioningServer()
 }
@@ -449,6 +479,12 @@ func (UnimplementedProvisioningServer) Commit(context.Context, *CommitRequest) (
 }
 func (UnimplementedProvisioningServer) Get(*GetRequest, grpc.ServerStreamingServer[BlobPiece]) error {
 	return status.Error(codes.Unimplemented, "method Get not implemented")
+}
+func (UnimplementedProvisioningServer) Attest(context.Context, *AttestRequest) (*AttestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Attest not implemented")
+}
+func (UnimplementedProvisioningServer) Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Authorize not implemented")
 }
 func (UnimplementedProvisioningServer) Unpair(context.Context, *UnpairRequest) (*UnpairResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Unpair not implemented")
@@ -629,6 +665,42 @@ func _Provisioning_Get_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Provisioning_GetServer = grpc.ServerStreamingServer[BlobPiece]
 
+func _Provisioning_Attest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AttestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProvisioningServer).Attest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provisioning_Attest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProvisioningServer).Attest(ctx, req.(*AttestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Provisioning_Authorize_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AuthorizeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProvisioningServer).Authorize(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provisioning_Authorize_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProvisioningServer).Authorize(ctx, req.(*AuthorizeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Provisioning_Unpair_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(UnpairRequest)
 	if err := dec(in); err != nil {
@@ -681,6 +753,14 @@ var Provisioning_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Commit",
 			Handler:    _Provisioning_Commit_Handler,
+		},
+		{
+			MethodName: "Attest",
+			Handler:    _Provisioning_Attest_Handler,
+		},
+		{
+			MethodName: "Authorize",
+			Handler:    _Provisioning_Authorize_Handler,
 		},
 		{
 			MethodName: "Unpair",

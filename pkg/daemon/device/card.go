@@ -1,0 +1,136 @@
+package device
+
+import (
+	"context"
+	"errors"
+
+	"github.com/reprovision/reprovision/pkg/authorization"
+	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/session"
+)
+
+// attests has the card prove itself whenever there is a reason to ask, until the
+// context ends.
+func (d *Daemon) attests(ctx context.Context, s *session.Session, due <-chan struct{}) {
+	for {
+		select {
+		case <-due:
+			d.attest(ctx, s)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// attest has the card in the reader prove that it is the owner's, and tells what
+// came of it. The first card that is in the reader after a pairing is taken for
+// the owner's; so is each one that has the same key after it was formatted.
+func (d *Daemon) attest(ctx context.Context, s *session.Session) {
+	select {
+	case d.proofs <- struct{}{}:
+		defer func() { <-d.proofs }()
+	case <-ctx.Done():
+		return
+	}
+	a, err := d.challenge(ctx, s)
+	if err != nil || a == nil {
+		d.log.Debug("no proof of the card", "error", err)
+		return
+	}
+	state, err := d.judge(ctx, s, a)
+	if err != nil {
+		d.log.Error("cannot judge the card's proof", "error", err)
+		return
+	}
+	d.log.Info("the card was asked for a proof", "state", state, "card", a.proof.Card.Identity, "key", a.proof.Card.Key != nil)
+	d.event("authorization", map[string]any{"card": state, "identity": a.proof.Card.Identity, "key": a.proof.Card.Key != nil})
+}
+
+// answer is what came back for a challenge.
+type answer struct {
+	device    keyring.Identity
+	vault     opened
+	challenge []byte
+	key       []byte // of the card, as it was sent
+	proof     authorization.Proof
+}
+
+// challenge asks once; nil where there is no vault that a card could hold.
+func (d *Daemon) challenge(ctx context.Context, s *session.Session) (*answer, error) {
+	v, have, err := d.own()
+	if err != nil || !have {
+		return nil, err
+	}
+	id, err := d.keys.Identity()
+	if err != nil {
+		return nil, err
+	}
+	challenge, err := authorization.NewChallenge()
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.Attest(ctx, v.id, challenge)
+	if err != nil {
+		return nil, err
+	}
+	key, err := authorization.ParseKey(a.Key)
+	if err != nil {
+		return nil, err
+	}
+	c := authorization.Card{Identity: a.Identity, Key: key}
+	return &answer{
+		device: id, vault: v, challenge: challenge, key: a.Key,
+		proof: authorization.Proof{Card: c, Record: a.Record, Signature: a.Signature},
+	}, nil
+}
+
+// judge says in a word whose card answered.
+func (d *Daemon) judge(ctx context.Context, s *session.Session, a *answer) (string, error) {
+	owners, known, err := d.ownersCard()
+	if err != nil {
+		return "", err
+	}
+	if !known {
+		owners = a.proof.Card
+	}
+	owner := authorization.Owner{Device: a.device.Public(), Vault: a.vault.id, Card: owners}
+	err = owner.Verify(a.challenge, a.proof)
+	switch {
+	case errors.Is(err, authorization.ErrOtherCard):
+		return "other", nil
+	case errors.Is(err, authorization.ErrUnproven):
+		return "unproven", nil
+	case err == nil && known:
+		return "proven", nil
+	}
+	return "authorized", d.authorize(ctx, s, a, err != nil)
+}
+
+// authorize pins a card, and has a record of it put on it where it has none.
+func (d *Daemon) authorize(ctx context.Context, s *session.Session, a *answer, record bool) error {
+	if err := d.keys.PinCard(keyring.Card{Identity: a.proof.Card.Identity, Key: a.key, Pinned: d.now()}); err != nil {
+		return err
+	}
+	if !record {
+		return nil
+	}
+	made, err := authorization.NewRecord(a.device, a.vault.id, a.proof.Card, d.now())
+	if err != nil {
+		return err
+	}
+	_, err = s.Authorize(ctx, a.vault.id, made)
+	return err
+}
+
+// ownersCard is the card that was pinned; false for none.
+func (d *Daemon) ownersCard() (authorization.Card, bool, error) {
+	pinned, err := d.keys.Card()
+	if errors.Is(err, keyring.ErrNoCard) {
+		return authorization.Card{}, false, nil
+	}
+	if err != nil {
+		return authorization.Card{}, false, err
+	}
+	key, err := authorization.ParseKey(pinned.Key)
+	return authorization.Card{Identity: pinned.Identity, Key: key}, err == nil, err
+}
