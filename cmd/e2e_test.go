@@ -57,7 +57,7 @@ func TestStoriesWithPCSC(t *testing.T) {
 // TestStoriesWithAPIVCard tells those in which the kind of card may matter.
 func TestStoriesWithAPIVCard(t *testing.T) {
 	needPCSC(t)
-	only := []string{"card", "cardpin", "cardproof", "pairing", "replacement", "restore"}
+	only := []string{"card", "cardlock", "cardpin", "cardproof", "pairing", "replacement", "restore"}
 	stories{dir: storyDir, only: only, card: "piv", link: "local", slow: 1, vars: sizes()}.tell(t)
 }
 

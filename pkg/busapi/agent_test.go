@@ -17,11 +17,16 @@ import (
 // answers is a Prompter made of functions.
 type answers struct {
 	passcode func(ctx context.Context, reader string, retry bool) (string, error)
+	pin      func(reader string, left int64, retry bool) (string, error)
 	confirm  func(ctx context.Context, summary busapi.ReprovisionResult) (bool, error)
 }
 
 func (a answers) PairingPasscode(ctx context.Context, reader string, retry bool) (string, error) {
 	return a.passcode(ctx, reader, retry)
+}
+
+func (a answers) CardPIN(_ context.Context, reader string, left int64, retry bool) (string, error) {
+	return a.pin(reader, left, retry)
 }
 
 func (a answers) ConfirmReprovision(ctx context.Context, s busapi.ReprovisionResult) (bool, error) {
@@ -54,6 +59,43 @@ func pairing(codes chan<- string) *bustest.Device {
 		return nil
 	})
 	return backend
+}
+
+// TestAgentGivesThePIN has agents answer for the card's PIN.
+func TestAgentGivesThePIN(t *testing.T) {
+	bus, pins := bustest.Start(t), make(chan string, 1)
+	backend := &bustest.Device{}
+	backend.On("SetPasscode", func(ctx context.Context, p busapi.Prompter) error {
+		pin, err := p.CardPIN(ctx, "pi", 2, true)
+		if err == nil {
+			pins <- pin
+		}
+		return err
+	})
+	bus.ServeDevice(t, backend)
+	for name, c := range map[string]struct {
+		pin  string
+		err  error
+		want error
+	}{
+		"a PIN":       {"12 34", nil, nil}, // as it is: blanks may belong to it
+		"none":        {"", busapi.ErrDeclined, busapi.ErrDeclined},
+		"no other":    {"", busapi.ErrWrongPIN, busapi.ErrWrongPIN},
+		"a long text": {strings.Repeat("1", 100), nil, busapi.ErrInvalidArguments},
+	} {
+		device := dialDevice(t, bus)
+		stop := serveAgent(t, device, answers{pin: func(reader string, left int64, retry bool) (string, error) {
+			if reader != "pi" || left != 2 || !retry {
+				t.Errorf("asked for %q, %d, %v", reader, left, retry)
+			}
+			return c.pin, c.err
+		}})
+		err := device.SetPasscode(t.Context(), busapi.PasscodeRequest{CardPIN: true})
+		if !errors.Is(err, c.want) || err == nil && <-pins != c.pin {
+			t.Errorf("%s: %v", name, err)
+		}
+		stop()
+	}
 }
 
 const address = "00:1A:7D:DA:71:13"
@@ -234,7 +276,7 @@ func TestAgentAnswersTheDaemonOnly(t *testing.T) {
 	serveAgent(t, c, says("123456", nil))
 	object := bus.Connect(t).Object(c.Conn().Names()[0], busapi.AgentPath)
 	for method, args := range map[string][]any{
-		"RequestPairingPasscode": {busapi.Dict{}}, "ConfirmReprovision": {busapi.Dict{}}, "Cancel": nil, "Release": nil,
+		"RequestPairingPasscode": {busapi.Dict{}}, "RequestCardPin": {busapi.Dict{}}, "ConfirmReprovision": {busapi.Dict{}}, "Cancel": nil, "Release": nil,
 	} {
 		err := object.Call("org.reprovision.Agent1."+method, 0, args...).Err
 		if !errors.Is(busapi.FromBusError(err), busapi.ErrNotAllowed) {

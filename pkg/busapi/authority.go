@@ -16,6 +16,7 @@ const (
 	actionBackup      = "org.reprovision.device.backup"
 	actionReprovision = "org.reprovision.device.reprovision"
 	actionForget      = "org.reprovision.device.forget"
+	actionPasscode    = "org.reprovision.device.passcode"
 	actionRead        = "org.reprovision.device.read"
 	actionPress       = "org.reprovision.reader.press"
 	actionDisplay     = "org.reprovision.reader.display"

@@ -79,6 +79,10 @@ func makeCall(ctx context.Context, method string) (err error) {
 		_, err = c.ConfigureAutoBackup(ctx, busapi.AutoBackupSettings{Every: 5})
 	case "DisableAutoBackup":
 		_, err = c.DisableAutoBackup(ctx)
+	case "SetPasscode":
+		err = c.SetPasscode(ctx, busapi.PasscodeRequest{})
+	case "ClearPasscode":
+		err = c.ClearPasscode(ctx)
 	case "Subscribe":
 		err = c.Conn().Object(busapi.DeviceName, busapi.DevicePath).Call("org.reprovision.Device1.Subscribe", 0).Err
 		err = busapi.FromBusError(err)
@@ -193,6 +197,7 @@ func guarded() map[string]string {
 	return map[string]string{
 		"Pair": "device.pair", "Unpair": "device.pair", "Backup": "device.backup", "Snapshots": "device.read",
 		"SnapshotItems": "device.read", "SnapshotDiff": "device.read", "Verify": "device.read", "Check": "device.read", "Reprovision": "device.reprovision",
+		"SetPasscode": "device.passcode", "ClearPasscode": "device.passcode",
 		"Forget": "device.forget", "Subscribe": "device.read",
 		"ConfigureAutoBackup": "device.schedule", "DisableAutoBackup": "device.schedule",
 		"Reader.Press": "reader.press", "Reader.Display": "reader.display", "Reader.Forget": "reader.forget",

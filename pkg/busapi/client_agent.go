@@ -28,6 +28,7 @@ func newClientAgent(ctx context.Context, owner string, p Prompter) *clientAgent 
 func (a *clientAgent) methods() map[string]any {
 	return map[string]any{
 		"RequestPairingPasscode": a.requestPairingPasscode,
+		"RequestCardPin":         a.requestCardPIN,
 		"ConfirmReprovision":     a.confirmReprovision,
 		"Cancel":                 a.cancel,
 		"Release":                a.cancel,
@@ -90,11 +91,25 @@ func agentError(err error) *dbus.Error {
 }
 
 func (a *clientAgent) requestPairingPasscode(sender dbus.Sender, details Dict) (string, *dbus.Error) {
+	var d passcodeDetails
+	return a.answer(sender, details, &d, func(ctx context.Context) (string, error) {
+		return a.prompt.PairingPasscode(ctx, d.Reader, d.Retry)
+	})
+}
+
+func (a *clientAgent) requestCardPIN(sender dbus.Sender, details Dict) (string, *dbus.Error) {
+	var d pinDetails
+	return a.answer(sender, details, &d, func(ctx context.Context) (string, error) {
+		return a.prompt.CardPIN(ctx, d.Reader, d.Left, d.Retry)
+	})
+}
+
+// answer asks for a secret, with the details decoded.
+func (a *clientAgent) answer(sender dbus.Sender, details Dict, into any, ask func(context.Context) (string, error)) (string, *dbus.Error) {
 	if err := a.check(sender); err != nil {
 		return "", toBusError(err)
 	}
-	var d passcodeDetails
-	if err := clientCodec().decode(details, &d); err != nil {
+	if err := clientCodec().decode(details, into); err != nil {
 		return "", toBusError(err)
 	}
 	ctx, end, err := a.begin()
@@ -102,7 +117,7 @@ func (a *clientAgent) requestPairingPasscode(sender dbus.Sender, details Dict) (
 		return "", toBusError(err)
 	}
 	defer end()
-	code, err := a.prompt.PairingPasscode(ctx, d.Reader, d.Retry)
+	code, err := ask(ctx)
 	if err != nil {
 		return "", agentError(err)
 	}

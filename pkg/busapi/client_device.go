@@ -104,6 +104,17 @@ func (c *DeviceClient) Forget(ctx context.Context, paths []string) (n int64, err
 	return n, err
 }
 
+// SetPasscode has a replacement device need a passcode (step 616). It is asked
+// from this connection's agent, or from the default one.
+func (c *DeviceClient) SetPasscode(ctx context.Context, req PasscodeRequest) error {
+	return c.call(ctx, "PasscodeSet", []any{clientCodec().encode(req)})
+}
+
+// ClearPasscode lets every device open the data that the reader is paired with.
+func (c *DeviceClient) ClearPasscode(ctx context.Context) error {
+	return c.call(ctx, "PasscodeClear", nil)
+}
+
 // WatchProgress calls fn, from one goroutine, for each Progress of the daemon
 // until stop is called or the connection ends.
 func (c *DeviceClient) WatchProgress(fn func(Progress)) (stop func(), err error) {

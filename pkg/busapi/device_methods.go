@@ -30,6 +30,7 @@ func (d *Device) methods() map[string]any {
 		"Snapshots": d.callSnapshots, "SnapshotItems": d.callSnapshotItems, "Check": d.callCheck,
 		"Reprovision": d.callReprovision, "Forget": d.callForget, "SnapshotDiff": d.callSnapshotDiff, "Verify": d.callVerify,
 		"AutoBackup": d.callAutoBackup, "ConfigureAutoBackup": d.callConfigureAutoBackup, "DisableAutoBackup": d.callDisableAutoBackup,
+		"PasscodeSet": d.callPasscodeSet, "PasscodeClear": d.callPasscodeClear,
 		"RegisterAgent": d.callRegisterAgent, "UnregisterAgent": d.callUnregisterAgent,
 	}
 	d.subscription(actionRead, table)
@@ -147,6 +148,20 @@ func (d *Device) callForget(sender dbus.Sender, paths []string) (int64, *dbus.Er
 		}
 		return d.backend.Forget(ctx, raw)
 	})
+}
+
+func (d *Device) callPasscodeSet(sender dbus.Sender, request Dict) *dbus.Error {
+	return serveNothing(d.server, sender, "PasscodeSet", actionPasscode, func(ctx context.Context) error {
+		var req PasscodeRequest
+		if err := serverCodec().decode(request, &req); err != nil {
+			return err
+		}
+		return d.backend.SetPasscode(ctx, req, d.prompterFor(sender))
+	})
+}
+
+func (d *Device) callPasscodeClear(sender dbus.Sender) *dbus.Error {
+	return serveNothing(d.server, sender, "PasscodeClear", actionPasscode, d.backend.ClearPasscode)
 }
 
 func (d *Device) callRegisterAgent(sender dbus.Sender, path dbus.ObjectPath) *dbus.Error {

@@ -45,6 +45,26 @@ func (p *prompter) PairingPasscode(ctx context.Context, reader string, retry boo
 	return strings.Join(strings.Fields(code), ""), nil // the display shows it in groups
 }
 
+// pinDetails is the argument of Agent1.RequestCardPin.
+type pinDetails struct {
+	Reader string `json:"reader"`
+	Left   int64  `json:"left"`
+	Retry  bool   `json:"retry"`
+}
+
+// CardPIN implements Prompter (step 618).
+func (p *prompter) CardPIN(ctx context.Context, reader string, left int64, retry bool) (string, error) {
+	var pin string
+	details := serverCodec().encode(pinDetails{Reader: reader, Left: left, Retry: retry})
+	if err := p.ask(ctx, "RequestCardPin", details, &pin); err != nil {
+		return "", fmt.Errorf("cannot get the card's PIN: %w", err)
+	}
+	if len(pin) > maxPasscode {
+		return "", fmt.Errorf("%w: the agent's PIN is longer than %d bytes", ErrInvalidArguments, maxPasscode)
+	}
+	return pin, nil
+}
+
 // ConfirmReprovision implements Prompter (step 622).
 func (p *prompter) ConfirmReprovision(ctx context.Context, summary ReprovisionResult) (bool, error) {
 	var yes bool

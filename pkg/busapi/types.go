@@ -173,6 +173,11 @@ type ReprovisionRequest struct {
 	Yes      bool     `json:"yes"` // the owner has confirmed already (step 622)
 }
 
+// PasscodeRequest says what the reprovisioning passcode is to be.
+type PasscodeRequest struct {
+	CardPIN bool `json:"card_pin"` // the PIN of the card
+}
+
 // ReprovisionResult is what a reprovision did (step 624).
 type ReprovisionResult struct {
 	Snapshot      string    `json:"snapshot"`
@@ -241,6 +246,9 @@ type CardReport struct {
 type Prompter interface {
 	// PairingPasscode asks for the passcode that the reader shows (step 420).
 	PairingPasscode(ctx context.Context, reader string, retry bool) (string, error)
+	// CardPIN asks for the PIN of the card in the reader (step 618); left is how
+	// many tries there are, -1 where that is not known.
+	CardPIN(ctx context.Context, reader string, left int64, retry bool) (string, error)
 	// ConfirmReprovision asks whether to go on (step 622).
 	ConfirmReprovision(ctx context.Context, summary ReprovisionResult) (bool, error)
 }
@@ -266,6 +274,10 @@ type DeviceBackend interface {
 	AutoBackup(ctx context.Context) (AutoBackupInfo, error)
 	ConfigureAutoBackup(ctx context.Context, s AutoBackupSettings) (AutoBackupInfo, error)
 	DisableAutoBackup(ctx context.Context) (AutoBackupInfo, error)
+	// SetPasscode has a replacement device need a passcode (step 616).
+	SetPasscode(ctx context.Context, req PasscodeRequest, p Prompter) error
+	// ClearPasscode lets every device open the data that the reader is paired with.
+	ClearPasscode(ctx context.Context) error
 }
 
 // ReaderBackend is what scrd does behind its D-Bus object.

@@ -108,6 +108,9 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		{"autobackup disable", auto},
 		{"reader status", "address card damage damaged_blobs devices last_scrub link_error name overdue pairing_open pairing_until " +
 			"scrubbing stored vaults"},
+		{"passcode set --card-pin", "mode"},
+		{"passcode clear", "mode"},
+		{"card pin set --new-pin-file /proc/sys/kernel/ostype", "pin pin_tries"},
 		{"reader press", display},
 		{"reader display", display},
 		{"reader devices", "devices"},

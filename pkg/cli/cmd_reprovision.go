@@ -13,20 +13,22 @@ import (
 
 func (a *app) reprovisionCommand() *cobra.Command {
 	var req busapi.ReprovisionRequest
+	var pinFile string
 	cmd := a.command("reprovision", "Bring data back from the reader", "reprovision", cobra.NoArgs,
-		func(ctx context.Context, _ []string) error { return a.reprovision(ctx, req) })
+		func(ctx context.Context, _ []string) error { return a.reprovision(ctx, req, pinFile) })
 	flags := cmd.Flags()
 	flags.StringArrayVar(&req.Classes, "class", nil, "only this `CLASS`: service-books, keys, preferences or user-data (repeatable)")
 	flags.StringArrayVar(&req.Paths, "path", nil, "only this `PATH` and what lies below it (repeatable)")
 	flags.StringVar(&req.Snapshot, "snapshot", "", "from the snapshot `ID` instead of the newest")
 	flags.StringVar(&req.From, "from", "", "take over the data of an earlier `DEVICE` of yours, by its name or vault")
+	flags.StringVar(&pinFile, "pin-file", "", "read the card's PIN, if it is needed, from the first line of this `FILE`")
 	flags.BoolVar(&req.DryRun, "dry-run", false, "say what would be done, and do nothing")
 	flags.BoolVar(&req.Yes, "yes", false, "do not ask")
 	return cmd
 }
 
 // reprovision carries out FIG. 6 at the owner's word (step 610).
-func (a *app) reprovision(ctx context.Context, req busapi.ReprovisionRequest) (err error) {
+func (a *app) reprovision(ctx context.Context, req busapi.ReprovisionRequest, pinFile string) (err error) {
 	for _, class := range req.Classes {
 		if _, err := userdata.ParseClass(class); err != nil {
 			return usageError{err}
@@ -39,7 +41,7 @@ func (a *app) reprovision(ctx context.Context, req busapi.ReprovisionRequest) (e
 		return fmt.Errorf("%w: --yes is missing", busapi.ErrInputNeeded)
 	}
 	return a.withDevice(ctx, func(c *busapi.DeviceClient) error {
-		answers := &owner{app: a}
+		answers := &owner{app: a, pinFile: pinFile}
 		stop, err := c.ServeAgent(ctx, answers)
 		if err != nil {
 			return err

@@ -21,6 +21,7 @@ type owner struct {
 	*app
 	passcode string // from a flag
 	file     string // holds the passcode; read when it is asked for, for the reader shows none before
+	pinFile  string // holds the card's PIN
 	asked    func() // a note about the time that it takes is not due any more
 
 	mu      sync.Mutex // prompts come from other goroutines
@@ -79,6 +80,23 @@ func (o *owner) PairingPasscode(ctx context.Context, _ string, retry bool) (code
 		return "", fmt.Errorf("%w: no passcode was entered", busapi.ErrDeclined)
 	}
 	return code, err
+}
+
+// CardPIN implements busapi.Prompter (step 618).
+func (o *owner) CardPIN(ctx context.Context, reader string, left int64, retry bool) (pin string, err error) {
+	defer func() { o.refuse(err) }()
+	if !retry && o.pinFile != "" {
+		return readSecretFile(ctx, o.pinFile, "PIN")
+	}
+	if retry && (o.pinFile != "" || !o.another(retry)) {
+		return "", fmt.Errorf("%w: %s", busapi.ErrWrongPIN, triesText(left))
+	}
+	if retry {
+		fmt.Fprintf(o.err, "That PIN was wrong, %s.\n", triesText(left))
+	} else {
+		o.another(retry)
+	}
+	return o.code(ctx, fmt.Sprintf("PIN of the card in %s: ", printable(reader)), "", "PIN", "--pin-file")
 }
 
 // ConfirmReprovision implements busapi.Prompter (step 622).

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -127,5 +128,82 @@ func TestCardLine(t *testing.T) {
 		if got := cardLine(&printer{}, c); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// asksForPIN is a device that needs the card's PIN, of which there are so many
+// tries.
+func (w *world) asksForPIN(method, right string, tries int64) {
+	w.device.On(method, func(ctx context.Context, p busapi.Prompter) error {
+		for left := tries; left > 0; left-- {
+			known := left
+			if left == tries {
+				known = -1
+			}
+			pin, err := p.CardPIN(ctx, "pi", known, left < tries)
+			if err != nil {
+				return err
+			}
+			if pin == right {
+				return nil
+			}
+		}
+		return busapi.ErrPINBlocked
+	})
+}
+
+// TestPINOfTheReader enters the PIN that the device asks for.
+func TestPINOfTheReader(t *testing.T) {
+	right, wrong := secretFile(t, "123456"), secretFile(t, "654321")
+	for _, c := range []struct {
+		name, stdin string
+		args        []string
+		code        int
+		says        string
+	}{
+		{"file", "", []string{"--pin-file", right, "--no-input"}, 0, ""},
+		{"pipe", "123456\n", nil, 0, "PIN of the card in pi: "},
+		{"wrong file", "", []string{"--pin-file", wrong}, 5, "2 tries left"},
+		{"wrong pipe", "654321\n123456\n", nil, 5, "2 tries left"},
+		{"nothing", "", []string{"--no-input"}, 2, "--pin-file is missing"},
+		{"empty line", "\n", nil, 10, "no PIN was entered"},
+	} {
+		for method, command := range map[string][]string{
+			"Reprovision": {"reprovision", "--yes"}, "SetPasscode": {"passcode", "set", "--card-pin"},
+		} {
+			t.Run(method+"/"+c.name, func(t *testing.T) {
+				w := newWorld(t)
+				w.asksForPIN(method, "123456", 3)
+				r := runOn(w.bus, c.stdin, append(command, c.args...)...)
+				if r.code != c.code || !strings.Contains(r.err, c.says) {
+					t.Errorf("got %+v", r)
+				}
+				if strings.Contains(r.out+r.err, "123456") || strings.Contains(r.out+r.err, "654321") {
+					t.Errorf("a PIN is printed: %+v", r)
+				}
+			})
+		}
+	}
+	w := newWorld(t)
+	if r := w.run("passcode", "set"); r.code != 2 || !strings.Contains(r.err, "--card-pin is missing") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// TestPINAgainAtATerminal lets a person try once more.
+func TestPINAgainAtATerminal(t *testing.T) {
+	w, x := newWorld(t), newTerminal(t)
+	w.asksForPIN("Reprovision", "123456", 3)
+	ended, _ := x.start(t.Context(), w.bus.Env, "reprovision", "--yes")
+	for i, pin := range []string{"654321", "123456"} {
+		x.when("PIN of the card in pi: ", i+1)
+		bustest.Until(t, "echo off", func() bool { return !x.echo() })
+		x.enter(pin)
+	}
+	if code := bustest.Wait(t, ended, "the end"); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if !strings.Contains(x.screen(), "That PIN was wrong, 2 tries left.") || strings.Contains(x.screen(), "123456") {
+		t.Errorf("the screen shows %q", x.screen())
 	}
 }

@@ -67,6 +67,30 @@ func FuzzParseCard(f *testing.F) {
 	})
 }
 
+func FuzzOpenSlot(f *testing.F) {
+	secret, id := bytes.Repeat([]byte{7}, 32), [16]byte{1}
+	slot, err := SealSlot(secret, id, bytes.Repeat([]byte{9}, vaultKeyLength))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(slot)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if key, err := OpenSlot(secret, id, b); err == nil && (len(key) != vaultKeyLength || !bytes.Equal(b, slot)) || err != nil && !errors.Is(err, ErrSlot) {
+			t.Errorf("%x opens: %d bytes, %v", b, len(key), err)
+		}
+	})
+}
+
+func FuzzParseSlot(f *testing.F) {
+	f.Add([]byte(`{"version":1,"vault":"AAAAAAAAAAAAAAAAAAAAAA==","kind":"card-pin","slot":"AAAA"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		doc, err := parseSlot(data)
+		if err != nil && !errors.Is(err, ErrCorrupt) || err == nil && (len(doc.Vault) != 16 || doc.Kind == "") {
+			t.Errorf("%+v, %v", doc, err)
+		}
+	})
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return ""

@@ -44,6 +44,7 @@ type RemoteError struct {
 	Err        error
 	Text       string        // the reader's words: printable, up to MaxText bytes; may be empty
 	RetryAfter time.Duration // with ErrLockedOut: when to try again; 0: not by waiting
+	Left       int           // with ErrWrongPasscode: how many tries are left; -1: not known
 }
 
 // Error is the reader's text, which names the error already where it has one.
@@ -56,6 +57,22 @@ func (e *RemoteError) Error() string {
 
 // Unwrap gives the sentinel.
 func (e *RemoteError) Unwrap() error { return e.Err }
+
+// WrongPasscode is the error of a reader that counts tries.
+type WrongPasscode struct {
+	Left int // tries that are left; -1: not known
+}
+
+// Error says how many tries are left.
+func (e *WrongPasscode) Error() string {
+	if e.Left < 0 {
+		return ErrWrongPasscode.Error()
+	}
+	return fmt.Sprintf("%v, %d left", ErrWrongPasscode, e.Left)
+}
+
+// Unwrap gives ErrWrongPasscode.
+func (e *WrongPasscode) Unwrap() error { return ErrWrongPasscode }
 
 // LockedOut is the error of a reader that wants no further attempt for a time.
 type LockedOut struct {

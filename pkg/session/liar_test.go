@@ -14,6 +14,7 @@ type liar struct {
 	blobs     []session.Blob
 	snapshots []session.Snapshot
 	answer    session.Attestation
+	unlocked  session.Unlocked
 }
 
 func (l *liar) Attest(context.Context, session.Peer, session.ID, []byte) (session.Attestation, error) {
@@ -31,6 +32,10 @@ func (l *liar) Get(_ context.Context, _ session.Peer, _ session.BlobQuery, send 
 
 func (l *liar) Snapshots(context.Context, session.Peer, session.SnapshotQuery) ([]session.Snapshot, error) {
 	return l.snapshots, nil
+}
+
+func (l *liar) UnlockVault(context.Context, session.Peer, session.ID, []byte) (session.Unlocked, error) {
+	return l.unlocked, nil
 }
 
 func TestLiesAboutBlobs(t *testing.T) {
@@ -89,6 +94,21 @@ func TestLiesAboutTheCard(t *testing.T) {
 		l.answer = a
 		if _, err := s.Attest(within(t), id(1), []byte{1}); !errors.Is(err, session.ErrProtocol) {
 			t.Errorf("large %s: %v; want ErrProtocol", name, err)
+		}
+	}
+}
+
+func TestLiesAboutTheSecret(t *testing.T) {
+	l := &liar{store: newStore()}
+	r := newReader(t, func(c *session.ServerConfig) { c.Provider = l })
+	s := r.session(t)
+	for name, u := range map[string]session.Unlocked{
+		"none": {}, "large": {Secret: make([]byte, session.MaxPIN+1)},
+		"slots": {Secret: []byte{1}, Slots: make([]session.Slot, session.MaxSlots+1)},
+	} {
+		l.unlocked = u
+		if _, err := s.UnlockVault(within(t), id(1), []byte{1}); !errors.Is(err, session.ErrProtocol) {
+			t.Errorf("%s: %v; want ErrProtocol", name, err)
 		}
 	}
 }

@@ -41,6 +41,11 @@ type Provider interface {
 	Commit(ctx context.Context, p Peer, c Commit) (CardState, error)
 	// Get sends the blobs in the order asked for.
 	Get(ctx context.Context, p Peer, q BlobQuery, send func(Blob) error) error
+	// UnlockVault has the card of the vault verify its PIN: *WrongPasscode,
+	// ErrLockedOut.
+	UnlockVault(ctx context.Context, p Peer, vault ID, pin []byte) (Unlocked, error)
+	// SetSlots replaces the key slots of a vault of the caller's.
+	SetSlots(ctx context.Context, p Peer, vault ID, slots []Slot) (CardState, error)
 	// Attest has the card of the vault answer a challenge; ErrCard without it.
 	Attest(ctx context.Context, p Peer, vault ID, challenge []byte) (Attestation, error)
 	// Authorize keeps the vault's authorization record, here and on its card.

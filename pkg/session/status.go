@@ -59,6 +59,9 @@ func toStatus(err error) error {
 			// Rounded up: a device that waits so long does not come too early.
 			detail.RetryAfterMs = uint64(max(0, locked.RetryAfter+time.Millisecond-1) / time.Millisecond)
 		}
+		if wrong, ok := errors.AsType[*WrongPasscode](err); ok && wrong.Left >= 0 {
+			detail.Left = uint32(min(wrong.Left, maxLeft)) + 1
+		}
 		st, withErr := status.New(f.grpc, tame(err.Error(), MaxText)).WithDetails(detail)
 		if withErr != nil {
 			return status.Error(f.grpc, "")
@@ -70,6 +73,9 @@ func toStatus(err error) error {
 	}
 	return status.Error(codes.Internal, "the reader failed")
 }
+
+// maxLeft bounds how many tries can be left.
+const maxLeft = 255
 
 // maxRetryAfter bounds what a reader can make a device wait.
 const maxRetryAfter = 24 * time.Hour
@@ -112,6 +118,7 @@ func remoteError(st *status.Status, detail *sessionpb.Failure) error {
 				Err:        f.err,
 				Text:       tame(st.Message(), MaxText),
 				RetryAfter: time.Duration(wait) * time.Millisecond,
+				Left:       int(min(detail.GetLeft(), maxLeft+1)) - 1,
 			}
 		}
 	}

@@ -257,6 +257,28 @@ func (s *store) Authorize(_ context.Context, p session.Peer, id session.ID, reco
 	return session.CardState{Status: session.CardOK}, err
 }
 
+func (s *store) UnlockVault(_ context.Context, p session.Peer, id session.ID, pin []byte) (session.Unlocked, error) {
+	switch string(pin) {
+	case "blocked":
+		return session.Unlocked{}, session.ErrLockedOut
+	case "right":
+		return session.Unlocked{Secret: []byte("secret"), Slots: []session.Slot{{Kind: "card-pin", Data: []byte("slot")}}}, nil
+	case "silent":
+		return session.Unlocked{}, &session.WrongPasscode{Left: -1}
+	}
+	return session.Unlocked{}, fmt.Errorf("cannot unlock: %w", &session.WrongPasscode{Left: 2})
+}
+
+func (s *store) SetSlots(_ context.Context, p session.Peer, id session.ID, slots []session.Slot) (session.CardState, error) {
+	err := session.ErrNoVault
+	s.note(func() {
+		if v := s.vaults[id]; v != nil && v.owner == p.ID {
+			v.Slots, err = slots, nil
+		}
+	})
+	return session.CardState{Status: session.CardOK}, err
+}
+
 func (s *store) Unpair(_ context.Context, p session.Peer) error {
 	s.note(func() { s.unpaired = append(s.unpaired, p.ID) })
 	return nil

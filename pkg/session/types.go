@@ -25,6 +25,7 @@ const (
 	MaxName     = 64             // bytes of a host's name
 	MaxText     = 512            // bytes of a text for people
 	MaxPlan     = 10 * 366 * 24 * time.Hour
+	MaxPIN      = 64      // bytes of a card's PIN, and of the secret behind it
 	MaxProof    = 1 << 10 // bytes of a card's key, of a record, of a signature, of a challenge
 )
 
@@ -167,6 +168,12 @@ type BlobQuery struct {
 	IDs      []ID
 	FromCard bool // from the card alone
 	Snapshot ID   // that is being restored, which is kept meanwhile; zero for none
+}
+
+// Unlocked is what a card gives away after its PIN.
+type Unlocked struct {
+	Secret []byte // up to MaxPIN bytes
+	Slots  []Slot // that it opens
 }
 
 // Attestation is what the card in the reader says of itself. What it is worth,

@@ -26,10 +26,10 @@ start_dbus() {
 start_virtualcard() {
 	mkdir -p "$dir/card"
 	card_log=$(stat -c %s "$dir/log/virtualcard.log" 2>/dev/null || echo 0)
-	local kind=(-profile iso7816 -capacity 262144)
-	[ "$card" != piv ] || kind=(-profile piv) # with a YubiKey's sizes
+	local made=(-profile iso7816 -capacity 262144)
+	[ "$card" != piv ] || made=(-profile piv) # with a YubiKey's sizes
 	spawn virtualcard "$bin/virtualcard" -socket "$sockets/card/pcscd.sock" -dir "$sockets/card" \
-		-image "$dir/card/card.img" "${kind[@]}"
+		-image "$dir/card/card.img" "${made[@]}"
 	await virtualcard card_is_ready
 }
 

@@ -165,6 +165,14 @@ func (d *Device) DisableAutoBackup(ctx context.Context) (busapi.AutoBackupInfo, 
 	return d.get().Auto, d.got(ctx, nil, "DisableAutoBackup")
 }
 
+// SetPasscode answers with nothing.
+func (d *Device) SetPasscode(ctx context.Context, req busapi.PasscodeRequest, p busapi.Prompter) error {
+	return d.got(ctx, p, "SetPasscode", req)
+}
+
+// ClearPasscode answers with nothing.
+func (d *Device) ClearPasscode(ctx context.Context) error { return d.got(ctx, nil, "ClearPasscode") }
+
 // Reader is a busapi.ReaderBackend that records its calls and answers with the
 // values it holds. Set changes them while it is in use.
 type Reader struct {

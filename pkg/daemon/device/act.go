@@ -149,7 +149,7 @@ func (d *Daemon) replace(ctx context.Context, s *session.Session, own vault.Vaul
 		return err
 	}
 	from, err := d.choose(others, "")
-	if err == nil && d.cfg.Reprovision.Replacement == config.Restore {
+	if err == nil && d.cfg.Reprovision.Replacement == config.Restore && hasSlot(from, slotReader) {
 		_, err = d.restore(ctx, &restoreRun{Daemon: d, from: &from, takesOver: true, confirmed: true})
 		if err == nil || !errors.Is(err, busapi.ErrNotAllowed) {
 			return err

@@ -81,8 +81,15 @@ func (r *restoreRun) step(ctx context.Context, s reprovision.State) (reprovision
 		return reprovision.Begin, nil
 	case reprovision.Querying:
 		return r.query(ctx)
-	case reprovision.Passcode: // no vault has one yet: its key is here, or the reader gives it
-		return reprovision.OpenAlready, nil
+	case reprovision.Passcode: // 616
+		if r.closed() {
+			return reprovision.NeedPasscode, nil
+		}
+		return reprovision.OpenAlready, nil // the key is here, or the reader gives it
+	case reprovision.Prompting: // 618: the prompt and the check go together, for a wrong PIN is asked again
+		return reprovision.Entered, nil
+	case reprovision.Verifying: // 620
+		return r.open(ctx)
 	case reprovision.Confirming:
 		return r.confirm(ctx)
 	case reprovision.Restoring:
@@ -90,7 +97,7 @@ func (r *restoreRun) step(ctx context.Context, s reprovision.State) (reprovision
 	case reprovision.Proving:
 		return r.prove(ctx)
 	}
-	return 0, fmt.Errorf("cannot enter a passcode for a vault that has none")
+	return 0, fmt.Errorf("cannot go on from step %d of a reprovision", s)
 }
 
 // query asks the reader for data of this device or its user (step 612). It

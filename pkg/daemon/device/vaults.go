@@ -55,7 +55,7 @@ func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error)
 	if err != nil || there != nil {
 		return v, err
 	}
-	err = create(ctx, s, v)
+	err = d.create(ctx, s, v)
 	if !errors.Is(err, session.ErrExists) {
 		return v, err
 	}
@@ -66,11 +66,24 @@ func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error)
 	if v, err = d.newVault(); err != nil {
 		return v, err
 	}
-	return v, create(ctx, s, v)
+	return v, d.create(ctx, s, v)
 }
 
-func create(ctx context.Context, s *session.Session, v opened) error {
-	return s.CreateVault(ctx, session.NewVault{ID: v.id, Slots: []session.Slot{{Kind: slotReader, Data: v.key.Bytes()}}})
+// create makes a vault at the reader. Where the owner chose a passcode it never
+// gets a slot that opens without: a new vault has none until it is set again.
+func (d *Daemon) create(ctx context.Context, s *session.Session, v opened) error {
+	slots := []session.Slot{{Kind: slotReader, Data: v.key.Bytes()}}
+	of, kind, data, err := d.keys.Slot()
+	switch {
+	case err == nil && of == v.id:
+		slots = []session.Slot{{Kind: kind, Data: data}}
+	case err == nil:
+		slots = nil
+		d.event("notice", map[string]any{"text": "set the reprovisioning passcode again: a replacement device could not open the new data"})
+	case !errors.Is(err, keyring.ErrNoSlot):
+		return err
+	}
+	return s.CreateVault(ctx, session.NewVault{ID: v.id, Slots: slots})
 }
 
 // newVault makes a vault key, and writes it down before anything is sealed
@@ -114,7 +127,7 @@ func (d *Daemon) sortVaults(ctx context.Context, s *session.Session, id vault.Va
 			mine = &v
 			d.damage.set(v.Damaged)
 		case v.ID == id: // was this device's, and is another's now
-		case v.Head != nil && hasSlot(v, slotReader):
+		case v.Head != nil && (hasSlot(v, slotReader) || hasSlot(v, keyring.SlotCardPIN)):
 			others = append(others, v)
 		}
 	}
@@ -235,7 +248,7 @@ func (d *Daemon) claim(ctx context.Context, s *session.Session, from session.Vau
 			return opened{}, fmt.Errorf("cannot use the key that the reader gave: %w", err)
 		}
 		v := opened{id: from.ID, key: key}
-		return v, d.keys.SetVaultKey(v.id, key.Bytes())
+		return v, errors.Join(d.keys.SetVaultKey(v.id, key.Bytes()), d.keys.ClearSlot())
 	}
 	return opened{}, fmt.Errorf("%w: the vault cannot be opened without its passcode", busapi.ErrInputNeeded)
 }

@@ -217,10 +217,25 @@ func (m *mirror) update(ctx context.Context, id vault.VaultID) session.CardState
 // sync compares the card with the store and writes what is newer. For a blank
 // card the vault that asks decides whose it will be.
 func (m *mirror) sync(ctx context.Context, asking vault.VaultID) {
+	m.syncWith(ctx, asking, vault.VaultID{})
+}
+
+// rewrite is update for a vault whose record has changed.
+func (m *mirror) rewrite(ctx context.Context, id vault.VaultID) session.CardState {
+	if m.reader == nil {
+		return session.CardState{Status: session.CardNone}
+	}
+	m.syncWith(context.WithoutCancel(ctx), id, id)
+	return m.stateFor(id)
+}
+
+// syncWith is sync; a card of the vault again is written even if it holds the
+// newest data.
+func (m *mirror) syncWith(ctx context.Context, asking, again vault.VaultID) {
 	pulls := m.pulled()
 	seen := sight{state: session.CardState{Status: session.CardNone}}
 	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
-		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium), pulls: pulls}
+		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium), pulls: pulls, rewrites: again}
 		err := v.sync(ctx, asking)
 		seen = v.sight
 		return err

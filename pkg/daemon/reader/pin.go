@@ -58,9 +58,10 @@ func errNoCode(name string) error {
 // withPIN does something with the card's PIN and takes note of how it stands
 // then, whatever came of it.
 func (d *Daemon) withPIN(ctx context.Context, code string, do func(context.Context, card.PIN) error) (busapi.PINInfo, error) {
-	st, err := d.tryPIN(ctx, do)
+	try := func(ctx context.Context, _ card.Medium, p card.PIN) error { return do(ctx, p) }
+	st, err := d.tryPIN(ctx, try)
 	if st.Verified && st.Tries < 0 { // with the PIN shown the card does not tell its tries
-		if now, again := d.tryPIN(ctx, nothing); again == nil {
+		if now, again := d.tryPIN(ctx, func(context.Context, card.Medium, card.PIN) error { return nil }); again == nil {
 			st = now
 		}
 	}
@@ -68,14 +69,14 @@ func (d *Daemon) withPIN(ctx context.Context, code string, do func(context.Conte
 	return busapi.PINInfo{PIN: st.State.String(), Tries: int64(st.Tries)}, pinError(err, code)
 }
 
-func (d *Daemon) tryPIN(ctx context.Context, do func(context.Context, card.PIN) error) (card.PINStatus, error) {
+func (d *Daemon) tryPIN(ctx context.Context, do func(context.Context, card.Medium, card.PIN) error) (card.PINStatus, error) {
 	pulls, st := d.mirror.pulled(), card.PINStatus{Tries: -1}
 	err := d.mirror.visit(ctx, func(ctx context.Context, m card.Medium) error {
 		p, ok := m.(card.PIN)
 		if !ok {
 			return fmt.Errorf("%w: it can have no PIN", card.ErrUnsupported)
 		}
-		did := do(ctx, p)
+		did := do(ctx, m, p)
 		now, err := p.PINStatus(ctx)
 		if err == nil {
 			st = now

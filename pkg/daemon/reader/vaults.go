@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
@@ -24,7 +25,7 @@ func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, err
 	}
 	out := d.onCardOnly()
 	for _, r := range records {
-		if r.Owner != p.ID && slot(r, slotReader) == nil {
+		if r.Owner != p.ID && slot(r, slotReader) == nil && slot(r, keyring.SlotCardPIN) == nil {
 			continue
 		}
 		v, err := d.describe(r, p.ID)
@@ -171,24 +172,35 @@ func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([
 		return nil, remote(err)
 	}
 	s := slot(r, slotReader)
-	switch {
-	case s == nil:
+	if s == nil {
 		return nil, fmt.Errorf("%w: this vault opens with its passcode only", session.ErrNotAllowed)
-	case r.Owner != p.ID && d.presence.here(r.Owner):
-		return nil, fmt.Errorf("%w: the device that owns this data is in range", session.ErrNotAllowed)
 	}
+	if err := d.succeeds(p, r); err != nil {
+		return nil, err
+	}
+	return []session.Slot{{Kind: s.Kind, Data: s.Data}}, d.hand(p, r)
+}
+
+// succeeds tells whether a device may take the place of a vault's owner.
+func (d *Daemon) succeeds(p session.Peer, r vault.Record) error {
+	if r.Owner != p.ID && d.presence.here(r.Owner) {
+		return fmt.Errorf("%w: the device that owns this data is in range", session.ErrNotAllowed)
+	}
+	return nil
+}
+
+// hand makes a device the owner of a vault.
+func (d *Daemon) hand(p session.Peer, r vault.Record) error {
 	if r.Owner != p.ID {
 		d.log.Warn("a device takes over the data of another", "from", r.Owner, "to", p.ID, "vault", r.ID)
 		d.event("pairing", map[string]any{"state": "replaced", "from": r.Owner, "to": p.ID})
-	}
-	if r.Owner != p.ID {
 		r.Owner, r.Authorization = p.ID, nil // the record speaks of the device that was
-	}
-	if err := d.store.Update(r); err != nil {
-		return nil, remote(err)
+		if err := d.store.Update(r); err != nil {
+			return remote(err)
+		}
 	}
 	d.presence.tell(p.ID, session.Event{Kind: session.EventCard}) // the card may be this device's now
-	return []session.Slot{{Kind: s.Kind, Data: s.Data}}, nil
+	return nil
 }
 
 // vaultOf is the vault of a device that was committed to last; zero for none.

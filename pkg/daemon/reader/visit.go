@@ -17,6 +17,8 @@ type visit struct {
 	medium  card.Medium
 	objects *card.Store
 	pulls   uint64 // before it began
+	// rewrites is whose card is written even if it holds the newest data; zero for none.
+	rewrites vault.VaultID
 	sight
 }
 
@@ -153,6 +155,9 @@ func (v *visit) full(err error, seq, generation uint64) error {
 // another authorization record.
 func (v *visit) refresh(ctx context.Context, on vault.Record, generation uint64) error {
 	record, err := v.store.Vault(v.on)
+	if err == nil && v.rewrites == v.on {
+		return v.write(ctx, v.on, generation+1)
+	}
 	if err != nil || record.Authorization == nil || bytes.Equal(record.Authorization, on.Authorization) {
 		return err
 	}

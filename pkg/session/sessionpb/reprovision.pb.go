@@ -179,7 +179,7 @@ func (x Failure_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Code.Descriptor instead.
 func (Failure_Code) EnumDescriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{39, 0}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{43, 0}
 }
 
 type StartRequest struct {
@@ -1402,6 +1402,206 @@ func (x *ClaimVaultResponse) GetSlots() []*Slot {
 	return nil
 }
 
+type UnlockVaultRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Pin           []byte                 `protobuf:"bytes,2,opt,name=pin,proto3" json:"pin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockVaultRequest) Reset() {
+	*x = UnlockVaultRequest{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockVaultRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockVaultRequest) ProtoMessage() {}
+
+func (x *UnlockVaultRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockVaultRequest.ProtoReflect.Descriptor instead.
+func (*UnlockVaultRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *UnlockVaultRequest) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *UnlockVaultRequest) GetPin() []byte {
+	if x != nil {
+		return x.Pin
+	}
+	return nil
+}
+
+type UnlockVaultResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Secret        []byte                 `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	Slots         []*Slot                `protobuf:"bytes,2,rep,name=slots,proto3" json:"slots,omitempty"` // those that the secret opens
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockVaultResponse) Reset() {
+	*x = UnlockVaultResponse{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockVaultResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockVaultResponse) ProtoMessage() {}
+
+func (x *UnlockVaultResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockVaultResponse.ProtoReflect.Descriptor instead.
+func (*UnlockVaultResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *UnlockVaultResponse) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *UnlockVaultResponse) GetSlots() []*Slot {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+type SetSlotsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Slots         []*Slot                `protobuf:"bytes,2,rep,name=slots,proto3" json:"slots,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSlotsRequest) Reset() {
+	*x = SetSlotsRequest{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSlotsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSlotsRequest) ProtoMessage() {}
+
+func (x *SetSlotsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSlotsRequest.ProtoReflect.Descriptor instead.
+func (*SetSlotsRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SetSlotsRequest) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *SetSlotsRequest) GetSlots() []*Slot {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+type SetSlotsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Card          *CardState             `protobuf:"bytes,1,opt,name=card,proto3" json:"card,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSlotsResponse) Reset() {
+	*x = SetSlotsResponse{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSlotsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSlotsResponse) ProtoMessage() {}
+
+func (x *SetSlotsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSlotsResponse.ProtoReflect.Descriptor instead.
+func (*SetSlotsResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *SetSlotsResponse) GetCard() *CardState {
+	if x != nil {
+		return x.Card
+	}
+	return nil
+}
+
 type SnapshotsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
@@ -1413,7 +1613,7 @@ type SnapshotsRequest struct {
 
 func (x *SnapshotsRequest) Reset() {
 	*x = SnapshotsRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1625,7 @@ func (x *SnapshotsRequest) String() string {
 func (*SnapshotsRequest) ProtoMessage() {}
 
 func (x *SnapshotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1638,7 @@ func (x *SnapshotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotsRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{23}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SnapshotsRequest) GetVault() []byte {
@@ -1472,7 +1672,7 @@ type SnapshotsResponse struct {
 
 func (x *SnapshotsResponse) Reset() {
 	*x = SnapshotsResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1684,7 @@ func (x *SnapshotsResponse) String() string {
 func (*SnapshotsResponse) ProtoMessage() {}
 
 func (x *SnapshotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1697,7 @@ func (x *SnapshotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotsResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{24}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SnapshotsResponse) GetSnapshots() []*Snapshot {
@@ -1529,7 +1729,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1741,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1754,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{25}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Snapshot) GetId() []byte {
@@ -1616,7 +1816,7 @@ type MissingRequest struct {
 
 func (x *MissingRequest) Reset() {
 	*x = MissingRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1828,7 @@ func (x *MissingRequest) String() string {
 func (*MissingRequest) ProtoMessage() {}
 
 func (x *MissingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1841,7 @@ func (x *MissingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingRequest.ProtoReflect.Descriptor instead.
 func (*MissingRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{26}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *MissingRequest) GetVault() []byte {
@@ -1667,7 +1867,7 @@ type MissingResponse struct {
 
 func (x *MissingResponse) Reset() {
 	*x = MissingResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +1879,7 @@ func (x *MissingResponse) String() string {
 func (*MissingResponse) ProtoMessage() {}
 
 func (x *MissingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +1892,7 @@ func (x *MissingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingResponse.ProtoReflect.Descriptor instead.
 func (*MissingResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{27}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *MissingResponse) GetIds() [][]byte {
@@ -1719,7 +1919,7 @@ type BlobPiece struct {
 
 func (x *BlobPiece) Reset() {
 	*x = BlobPiece{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +1931,7 @@ func (x *BlobPiece) String() string {
 func (*BlobPiece) ProtoMessage() {}
 
 func (x *BlobPiece) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1744,7 +1944,7 @@ func (x *BlobPiece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobPiece.ProtoReflect.Descriptor instead.
 func (*BlobPiece) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{28}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BlobPiece) GetVault() []byte {
@@ -1805,7 +2005,7 @@ type PutResponse struct {
 
 func (x *PutResponse) Reset() {
 	*x = PutResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +2017,7 @@ func (x *PutResponse) String() string {
 func (*PutResponse) ProtoMessage() {}
 
 func (x *PutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +2030,7 @@ func (x *PutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutResponse.ProtoReflect.Descriptor instead.
 func (*PutResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{29}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PutResponse) GetStored() uint64 {
@@ -1856,7 +2056,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1868,7 +2068,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1881,7 +2081,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{30}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CommitRequest) GetVault() []byte {
@@ -1949,7 +2149,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1961,7 +2161,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1974,7 +2174,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{31}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CommitResponse) GetCard() *CardState {
@@ -1996,7 +2196,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2208,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2221,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{32}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetRequest) GetVault() []byte {
@@ -2062,7 +2262,7 @@ type AttestRequest struct {
 
 func (x *AttestRequest) Reset() {
 	*x = AttestRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2274,7 @@ func (x *AttestRequest) String() string {
 func (*AttestRequest) ProtoMessage() {}
 
 func (x *AttestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2287,7 @@ func (x *AttestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestRequest.ProtoReflect.Descriptor instead.
 func (*AttestRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AttestRequest) GetVault() []byte {
@@ -2116,7 +2316,7 @@ type AttestResponse struct {
 
 func (x *AttestResponse) Reset() {
 	*x = AttestResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2328,7 @@ func (x *AttestResponse) String() string {
 func (*AttestResponse) ProtoMessage() {}
 
 func (x *AttestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2341,7 @@ func (x *AttestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestResponse.ProtoReflect.Descriptor instead.
 func (*AttestResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AttestResponse) GetIdentity() string {
@@ -2182,7 +2382,7 @@ type AuthorizeRequest struct {
 
 func (x *AuthorizeRequest) Reset() {
 	*x = AuthorizeRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2194,7 +2394,7 @@ func (x *AuthorizeRequest) String() string {
 func (*AuthorizeRequest) ProtoMessage() {}
 
 func (x *AuthorizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2207,7 +2407,7 @@ func (x *AuthorizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeRequest.ProtoReflect.Descriptor instead.
 func (*AuthorizeRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{35}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *AuthorizeRequest) GetVault() []byte {
@@ -2233,7 +2433,7 @@ type AuthorizeResponse struct {
 
 func (x *AuthorizeResponse) Reset() {
 	*x = AuthorizeResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[36]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2245,7 +2445,7 @@ func (x *AuthorizeResponse) String() string {
 func (*AuthorizeResponse) ProtoMessage() {}
 
 func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[36]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2258,7 +2458,7 @@ func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeResponse.ProtoReflect.Descriptor instead.
 func (*AuthorizeResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{36}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AuthorizeResponse) GetCard() *CardState {
@@ -2276,7 +2476,7 @@ type UnpairRequest struct {
 
 func (x *UnpairRequest) Reset() {
 	*x = UnpairRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[37]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2288,7 +2488,7 @@ func (x *UnpairRequest) String() string {
 func (*UnpairRequest) ProtoMessage() {}
 
 func (x *UnpairRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[37]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2301,7 +2501,7 @@ func (x *UnpairRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpairRequest.ProtoReflect.Descriptor instead.
 func (*UnpairRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{37}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{41}
 }
 
 type UnpairResponse struct {
@@ -2312,7 +2512,7 @@ type UnpairResponse struct {
 
 func (x *UnpairResponse) Reset() {
 	*x = UnpairResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[38]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2324,7 +2524,7 @@ func (x *UnpairResponse) String() string {
 func (*UnpairResponse) ProtoMessage() {}
 
 func (x *UnpairResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[38]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2337,7 +2537,7 @@ func (x *UnpairResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpairResponse.ProtoReflect.Descriptor instead.
 func (*UnpairResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{38}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{42}
 }
 
 // Failure travels in the details of a gRPC status and says which error it is.
@@ -2345,13 +2545,14 @@ type Failure struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          Failure_Code           `protobuf:"varint,1,opt,name=code,proto3,enum=reprovision.v1.Failure_Code" json:"code,omitempty"`
 	RetryAfterMs  uint64                 `protobuf:"varint,2,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"` // with LOCKED_OUT: when to try again; 0: not by waiting
+	Left          uint32                 `protobuf:"varint,3,opt,name=left,proto3" json:"left,omitempty"`                                       // with WRONG_PASSCODE: tries that are left, and one more; 0: not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[39]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2363,7 +2564,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[39]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2376,7 +2577,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{39}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Failure) GetCode() Failure_Code {
@@ -2389,6 +2590,13 @@ func (x *Failure) GetCode() Failure_Code {
 func (x *Failure) GetRetryAfterMs() uint64 {
 	if x != nil {
 		return x.RetryAfterMs
+	}
+	return 0
+}
+
+func (x *Failure) GetLeft() uint32 {
+	if x != nil {
+		return x.Left
 	}
 	return 0
 }
@@ -2482,7 +2690,18 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x11ClaimVaultRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\"@\n" +
 	"\x12ClaimVaultResponse\x12*\n" +
-	"\x05slots\x18\x01 \x03(\v2\x14.reprovision.v1.SlotR\x05slots\"R\n" +
+	"\x05slots\x18\x01 \x03(\v2\x14.reprovision.v1.SlotR\x05slots\"6\n" +
+	"\x12UnlockVaultRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
+	"\x03pin\x18\x02 \x01(\fR\x03pin\"Y\n" +
+	"\x13UnlockVaultResponse\x12\x16\n" +
+	"\x06secret\x18\x01 \x01(\fR\x06secret\x12*\n" +
+	"\x05slots\x18\x02 \x03(\v2\x14.reprovision.v1.SlotR\x05slots\"M\n" +
+	"\x0fSetSlotsRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12*\n" +
+	"\x05slots\x18\x02 \x03(\v2\x14.reprovision.v1.SlotR\x05slots\"A\n" +
+	"\x10SetSlotsResponse\x12-\n" +
+	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"R\n" +
 	"\x10SnapshotsRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x12\n" +
@@ -2545,10 +2764,11 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x11AuthorizeResponse\x12-\n" +
 	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"\x0f\n" +
 	"\rUnpairRequest\"\x10\n" +
-	"\x0eUnpairResponse\"\xf8\x02\n" +
+	"\x0eUnpairResponse\"\x8c\x03\n" +
 	"\aFailure\x120\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1c.reprovision.v1.Failure.CodeR\x04code\x12$\n" +
-	"\x0eretry_after_ms\x18\x02 \x01(\x04R\fretryAfterMs\"\x94\x02\n" +
+	"\x0eretry_after_ms\x18\x02 \x01(\x04R\fretryAfterMs\x12\x12\n" +
+	"\x04left\x18\x03 \x01(\rR\x04left\"\x94\x02\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -2576,7 +2796,7 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\aPairing\x12D\n" +
 	"\x05Start\x12\x1c.reprovision.v1.StartRequest\x1a\x1d.reprovision.v1.StartResponse\x12M\n" +
 	"\bExchange\x12\x1f.reprovision.v1.ExchangeRequest\x1a .reprovision.v1.ExchangeResponse\x12G\n" +
-	"\x06Finish\x12\x1d.reprovision.v1.FinishRequest\x1a\x1e.reprovision.v1.FinishResponse2\xd8\a\n" +
+	"\x06Finish\x12\x1d.reprovision.v1.FinishRequest\x1a\x1e.reprovision.v1.FinishResponse2\xff\b\n" +
 	"\fProvisioning\x12D\n" +
 	"\x05Hello\x12\x1c.reprovision.v1.HelloRequest\x1a\x1d.reprovision.v1.HelloResponse\x12@\n" +
 	"\x06Events\x12\x1d.reprovision.v1.EventsRequest\x1a\x15.reprovision.v1.Event0\x01\x12G\n" +
@@ -2588,7 +2808,9 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\aMissing\x12\x1e.reprovision.v1.MissingRequest\x1a\x1f.reprovision.v1.MissingResponse\x12?\n" +
 	"\x03Put\x12\x19.reprovision.v1.BlobPiece\x1a\x1b.reprovision.v1.PutResponse(\x01\x12G\n" +
 	"\x06Commit\x12\x1d.reprovision.v1.CommitRequest\x1a\x1e.reprovision.v1.CommitResponse\x12>\n" +
-	"\x03Get\x12\x1a.reprovision.v1.GetRequest\x1a\x19.reprovision.v1.BlobPiece0\x01\x12G\n" +
+	"\x03Get\x12\x1a.reprovision.v1.GetRequest\x1a\x19.reprovision.v1.BlobPiece0\x01\x12V\n" +
+	"\vUnlockVault\x12\".reprovision.v1.UnlockVaultRequest\x1a#.reprovision.v1.UnlockVaultResponse\x12M\n" +
+	"\bSetSlots\x12\x1f.reprovision.v1.SetSlotsRequest\x1a .reprovision.v1.SetSlotsResponse\x12G\n" +
 	"\x06Attest\x12\x1d.reprovision.v1.AttestRequest\x1a\x1e.reprovision.v1.AttestResponse\x12P\n" +
 	"\tAuthorize\x12 .reprovision.v1.AuthorizeRequest\x1a!.reprovision.v1.AuthorizeResponse\x12G\n" +
 	"\x06Unpair\x12\x1d.reprovision.v1.UnpairRequest\x1a\x1e.reprovision.v1.UnpairResponseB:Z8github.com/reprovision/reprovision/pkg/session/sessionpbb\x06proto3"
@@ -2606,7 +2828,7 @@ func file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP() []byte {
 }
 
 var file_pkg_session_sessionpb_reprovision_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pkg_session_sessionpb_reprovision_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_pkg_session_sessionpb_reprovision_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_pkg_session_sessionpb_reprovision_proto_goTypes = []any{
 	(CardState_State)(0),        // 0: reprovision.v1.CardState.State
 	(Failure_Code)(0),           // 1: reprovision.v1.Failure.Code
@@ -2633,23 +2855,27 @@ var file_pkg_session_sessionpb_reprovision_proto_goTypes = []any{
 	(*CreateVaultResponse)(nil), // 22: reprovision.v1.CreateVaultResponse
 	(*ClaimVaultRequest)(nil),   // 23: reprovision.v1.ClaimVaultRequest
 	(*ClaimVaultResponse)(nil),  // 24: reprovision.v1.ClaimVaultResponse
-	(*SnapshotsRequest)(nil),    // 25: reprovision.v1.SnapshotsRequest
-	(*SnapshotsResponse)(nil),   // 26: reprovision.v1.SnapshotsResponse
-	(*Snapshot)(nil),            // 27: reprovision.v1.Snapshot
-	(*MissingRequest)(nil),      // 28: reprovision.v1.MissingRequest
-	(*MissingResponse)(nil),     // 29: reprovision.v1.MissingResponse
-	(*BlobPiece)(nil),           // 30: reprovision.v1.BlobPiece
-	(*PutResponse)(nil),         // 31: reprovision.v1.PutResponse
-	(*CommitRequest)(nil),       // 32: reprovision.v1.CommitRequest
-	(*CommitResponse)(nil),      // 33: reprovision.v1.CommitResponse
-	(*GetRequest)(nil),          // 34: reprovision.v1.GetRequest
-	(*AttestRequest)(nil),       // 35: reprovision.v1.AttestRequest
-	(*AttestResponse)(nil),      // 36: reprovision.v1.AttestResponse
-	(*AuthorizeRequest)(nil),    // 37: reprovision.v1.AuthorizeRequest
-	(*AuthorizeResponse)(nil),   // 38: reprovision.v1.AuthorizeResponse
-	(*UnpairRequest)(nil),       // 39: reprovision.v1.UnpairRequest
-	(*UnpairResponse)(nil),      // 40: reprovision.v1.UnpairResponse
-	(*Failure)(nil),             // 41: reprovision.v1.Failure
+	(*UnlockVaultRequest)(nil),  // 25: reprovision.v1.UnlockVaultRequest
+	(*UnlockVaultResponse)(nil), // 26: reprovision.v1.UnlockVaultResponse
+	(*SetSlotsRequest)(nil),     // 27: reprovision.v1.SetSlotsRequest
+	(*SetSlotsResponse)(nil),    // 28: reprovision.v1.SetSlotsResponse
+	(*SnapshotsRequest)(nil),    // 29: reprovision.v1.SnapshotsRequest
+	(*SnapshotsResponse)(nil),   // 30: reprovision.v1.SnapshotsResponse
+	(*Snapshot)(nil),            // 31: reprovision.v1.Snapshot
+	(*MissingRequest)(nil),      // 32: reprovision.v1.MissingRequest
+	(*MissingResponse)(nil),     // 33: reprovision.v1.MissingResponse
+	(*BlobPiece)(nil),           // 34: reprovision.v1.BlobPiece
+	(*PutResponse)(nil),         // 35: reprovision.v1.PutResponse
+	(*CommitRequest)(nil),       // 36: reprovision.v1.CommitRequest
+	(*CommitResponse)(nil),      // 37: reprovision.v1.CommitResponse
+	(*GetRequest)(nil),          // 38: reprovision.v1.GetRequest
+	(*AttestRequest)(nil),       // 39: reprovision.v1.AttestRequest
+	(*AttestResponse)(nil),      // 40: reprovision.v1.AttestResponse
+	(*AuthorizeRequest)(nil),    // 41: reprovision.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil),   // 42: reprovision.v1.AuthorizeResponse
+	(*UnpairRequest)(nil),       // 43: reprovision.v1.UnpairRequest
+	(*UnpairResponse)(nil),      // 44: reprovision.v1.UnpairResponse
+	(*Failure)(nil),             // 45: reprovision.v1.Failure
 }
 var file_pkg_session_sessionpb_reprovision_proto_depIdxs = []int32{
 	9,  // 0: reprovision.v1.HelloRequest.backup:type_name -> reprovision.v1.BackupPlan
@@ -2660,51 +2886,58 @@ var file_pkg_session_sessionpb_reprovision_proto_depIdxs = []int32{
 	16, // 5: reprovision.v1.Event.unpaired:type_name -> reprovision.v1.Unpaired
 	15, // 6: reprovision.v1.Event.damage:type_name -> reprovision.v1.Damage
 	20, // 7: reprovision.v1.VaultsResponse.vaults:type_name -> reprovision.v1.Vault
-	27, // 8: reprovision.v1.Vault.head:type_name -> reprovision.v1.Snapshot
+	31, // 8: reprovision.v1.Vault.head:type_name -> reprovision.v1.Snapshot
 	17, // 9: reprovision.v1.Vault.slots:type_name -> reprovision.v1.Slot
 	17, // 10: reprovision.v1.CreateVaultRequest.slots:type_name -> reprovision.v1.Slot
 	17, // 11: reprovision.v1.ClaimVaultResponse.slots:type_name -> reprovision.v1.Slot
-	27, // 12: reprovision.v1.SnapshotsResponse.snapshots:type_name -> reprovision.v1.Snapshot
-	11, // 13: reprovision.v1.CommitResponse.card:type_name -> reprovision.v1.CardState
-	11, // 14: reprovision.v1.AuthorizeResponse.card:type_name -> reprovision.v1.CardState
-	1,  // 15: reprovision.v1.Failure.code:type_name -> reprovision.v1.Failure.Code
-	2,  // 16: reprovision.v1.Pairing.Start:input_type -> reprovision.v1.StartRequest
-	4,  // 17: reprovision.v1.Pairing.Exchange:input_type -> reprovision.v1.ExchangeRequest
-	6,  // 18: reprovision.v1.Pairing.Finish:input_type -> reprovision.v1.FinishRequest
-	8,  // 19: reprovision.v1.Provisioning.Hello:input_type -> reprovision.v1.HelloRequest
-	12, // 20: reprovision.v1.Provisioning.Events:input_type -> reprovision.v1.EventsRequest
-	18, // 21: reprovision.v1.Provisioning.Vaults:input_type -> reprovision.v1.VaultsRequest
-	21, // 22: reprovision.v1.Provisioning.CreateVault:input_type -> reprovision.v1.CreateVaultRequest
-	23, // 23: reprovision.v1.Provisioning.ClaimVault:input_type -> reprovision.v1.ClaimVaultRequest
-	25, // 24: reprovision.v1.Provisioning.Snapshots:input_type -> reprovision.v1.SnapshotsRequest
-	28, // 25: reprovision.v1.Provisioning.Missing:input_type -> reprovision.v1.MissingRequest
-	30, // 26: reprovision.v1.Provisioning.Put:input_type -> reprovision.v1.BlobPiece
-	32, // 27: reprovision.v1.Provisioning.Commit:input_type -> reprovision.v1.CommitRequest
-	34, // 28: reprovision.v1.Provisioning.Get:input_type -> reprovision.v1.GetRequest
-	35, // 29: reprovision.v1.Provisioning.Attest:input_type -> reprovision.v1.AttestRequest
-	37, // 30: reprovision.v1.Provisioning.Authorize:input_type -> reprovision.v1.AuthorizeRequest
-	39, // 31: reprovision.v1.Provisioning.Unpair:input_type -> reprovision.v1.UnpairRequest
-	3,  // 32: reprovision.v1.Pairing.Start:output_type -> reprovision.v1.StartResponse
-	5,  // 33: reprovision.v1.Pairing.Exchange:output_type -> reprovision.v1.ExchangeResponse
-	7,  // 34: reprovision.v1.Pairing.Finish:output_type -> reprovision.v1.FinishResponse
-	10, // 35: reprovision.v1.Provisioning.Hello:output_type -> reprovision.v1.HelloResponse
-	13, // 36: reprovision.v1.Provisioning.Events:output_type -> reprovision.v1.Event
-	19, // 37: reprovision.v1.Provisioning.Vaults:output_type -> reprovision.v1.VaultsResponse
-	22, // 38: reprovision.v1.Provisioning.CreateVault:output_type -> reprovision.v1.CreateVaultResponse
-	24, // 39: reprovision.v1.Provisioning.ClaimVault:output_type -> reprovision.v1.ClaimVaultResponse
-	26, // 40: reprovision.v1.Provisioning.Snapshots:output_type -> reprovision.v1.SnapshotsResponse
-	29, // 41: reprovision.v1.Provisioning.Missing:output_type -> reprovision.v1.MissingResponse
-	31, // 42: reprovision.v1.Provisioning.Put:output_type -> reprovision.v1.PutResponse
-	33, // 43: reprovision.v1.Provisioning.Commit:output_type -> reprovision.v1.CommitResponse
-	30, // 44: reprovision.v1.Provisioning.Get:output_type -> reprovision.v1.BlobPiece
-	36, // 45: reprovision.v1.Provisioning.Attest:output_type -> reprovision.v1.AttestResponse
-	38, // 46: reprovision.v1.Provisioning.Authorize:output_type -> reprovision.v1.AuthorizeResponse
-	40, // 47: reprovision.v1.Provisioning.Unpair:output_type -> reprovision.v1.UnpairResponse
-	32, // [32:48] is the sub-list for method output_type
-	16, // [16:32] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	17, // 12: reprovision.v1.UnlockVaultResponse.slots:type_name -> reprovision.v1.Slot
+	17, // 13: reprovision.v1.SetSlotsRequest.slots:type_name -> reprovision.v1.Slot
+	11, // 14: reprovision.v1.SetSlotsResponse.card:type_name -> reprovision.v1.CardState
+	31, // 15: reprovision.v1.SnapshotsResponse.snapshots:type_name -> reprovision.v1.Snapshot
+	11, // 16: reprovision.v1.CommitResponse.card:type_name -> reprovision.v1.CardState
+	11, // 17: reprovision.v1.AuthorizeResponse.card:type_name -> reprovision.v1.CardState
+	1,  // 18: reprovision.v1.Failure.code:type_name -> reprovision.v1.Failure.Code
+	2,  // 19: reprovision.v1.Pairing.Start:input_type -> reprovision.v1.StartRequest
+	4,  // 20: reprovision.v1.Pairing.Exchange:input_type -> reprovision.v1.ExchangeRequest
+	6,  // 21: reprovision.v1.Pairing.Finish:input_type -> reprovision.v1.FinishRequest
+	8,  // 22: reprovision.v1.Provisioning.Hello:input_type -> reprovision.v1.HelloRequest
+	12, // 23: reprovision.v1.Provisioning.Events:input_type -> reprovision.v1.EventsRequest
+	18, // 24: reprovision.v1.Provisioning.Vaults:input_type -> reprovision.v1.VaultsRequest
+	21, // 25: reprovision.v1.Provisioning.CreateVault:input_type -> reprovision.v1.CreateVaultRequest
+	23, // 26: reprovision.v1.Provisioning.ClaimVault:input_type -> reprovision.v1.ClaimVaultRequest
+	29, // 27: reprovision.v1.Provisioning.Snapshots:input_type -> reprovision.v1.SnapshotsRequest
+	32, // 28: reprovision.v1.Provisioning.Missing:input_type -> reprovision.v1.MissingRequest
+	34, // 29: reprovision.v1.Provisioning.Put:input_type -> reprovision.v1.BlobPiece
+	36, // 30: reprovision.v1.Provisioning.Commit:input_type -> reprovision.v1.CommitRequest
+	38, // 31: reprovision.v1.Provisioning.Get:input_type -> reprovision.v1.GetRequest
+	25, // 32: reprovision.v1.Provisioning.UnlockVault:input_type -> reprovision.v1.UnlockVaultRequest
+	27, // 33: reprovision.v1.Provisioning.SetSlots:input_type -> reprovision.v1.SetSlotsRequest
+	39, // 34: reprovision.v1.Provisioning.Attest:input_type -> reprovision.v1.AttestRequest
+	41, // 35: reprovision.v1.Provisioning.Authorize:input_type -> reprovision.v1.AuthorizeRequest
+	43, // 36: reprovision.v1.Provisioning.Unpair:input_type -> reprovision.v1.UnpairRequest
+	3,  // 37: reprovision.v1.Pairing.Start:output_type -> reprovision.v1.StartResponse
+	5,  // 38: reprovision.v1.Pairing.Exchange:output_type -> reprovision.v1.ExchangeResponse
+	7,  // 39: reprovision.v1.Pairing.Finish:output_type -> reprovision.v1.FinishResponse
+	10, // 40: reprovision.v1.Provisioning.Hello:output_type -> reprovision.v1.HelloResponse
+	13, // 41: reprovision.v1.Provisioning.Events:output_type -> reprovision.v1.Event
+	19, // 42: reprovision.v1.Provisioning.Vaults:output_type -> reprovision.v1.VaultsResponse
+	22, // 43: reprovision.v1.Provisioning.CreateVault:output_type -> reprovision.v1.CreateVaultResponse
+	24, // 44: reprovision.v1.Provisioning.ClaimVault:output_type -> reprovision.v1.ClaimVaultResponse
+	30, // 45: reprovision.v1.Provisioning.Snapshots:output_type -> reprovision.v1.SnapshotsResponse
+	33, // 46: reprovision.v1.Provisioning.Missing:output_type -> reprovision.v1.MissingResponse
+	35, // 47: reprovision.v1.Provisioning.Put:output_type -> reprovision.v1.PutResponse
+	37, // 48: reprovision.v1.Provisioning.Commit:output_type -> reprovision.v1.CommitResponse
+	34, // 49: reprovision.v1.Provisioning.Get:output_type -> reprovision.v1.BlobPiece
+	26, // 50: reprovision.v1.Provisioning.UnlockVault:output_type -> reprovision.v1.UnlockVaultResponse
+	28, // 51: reprovision.v1.Provisioning.SetSlots:output_type -> reprovision.v1.SetSlotsResponse
+	40, // 52: reprovision.v1.Provisioning.Attest:output_type -> reprovision.v1.AttestResponse
+	42, // 53: reprovision.v1.Provisioning.Authorize:output_type -> reprovision.v1.AuthorizeResponse
+	44, // 54: reprovision.v1.Provisioning.Unpair:output_type -> reprovision.v1.UnpairResponse
+	37, // [37:55] is the sub-list for method output_type
+	19, // [19:37] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_pkg_session_sessionpb_reprovision_proto_init() }
@@ -2724,7 +2957,7 @@ func file_pkg_session_sessionpb_reprovision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_session_sessionpb_reprovision_proto_rawDesc), len(file_pkg_session_sessionpb_reprovision_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   40,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -224,6 +224,8 @@ const (
 	Provisioning_Put_FullMethodName         = "/reprovision.v1.Provisioning/Put"
 	Provisioning_Commit_FullMethodName      = "/reprovision.v1.Provisioning/Commit"
 	Provisioning_Get_FullMethodName         = "/reprovision.v1.Provisioning/Get"
+	Provisioning_UnlockVault_FullMethodName = "/reprovision.v1.Provisioning/UnlockVault"
+	Provisioning_SetSlots_FullMethodName    = "/reprovision.v1.Provisioning/SetSlots"
 	Provisioning_Attest_FullMethodName      = "/reprovision.v1.Provisioning/Attest"
 	Provisioning_Authorize_FullMethodName   = "/reprovision.v1.Provisioning/Authorize"
 	Provisioning_Unpair_FullMethodName      = "/reprovision.v1.Provisioning/Unpair"
@@ -249,6 +251,11 @@ type ProvisioningClient interface {
 	Put(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[BlobPiece, PutResponse], error)
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlobPiece], error)
+	// UnlockVault has the card verify its PIN and gives what it keeps behind it. A
+	// replacement device becomes the owner by that.
+	UnlockVault(ctx context.Context, in *UnlockVaultRequest, opts ...grpc.CallOption) (*UnlockVaultResponse, error)
+	// SetSlots replaces the key slots of a vault.
+	SetSlots(ctx context.Context, in *SetSlotsRequest, opts ...grpc.CallOption) (*SetSlotsResponse, error)
 	// Attest has the card in the reader answer a challenge (paragraph 29).
 	Attest(ctx context.Context, in *AttestRequest, opts ...grpc.CallOption) (*AttestResponse, error)
 	// Authorize puts the device's authorization record on the card.
@@ -385,6 +392,26 @@ func (c *provisioningClient) Get(ctx context.Context, in *GetRequest, opts ...gr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Provisioning_GetClient = grpc.ServerStreamingClient[BlobPiece]
 
+func (c *provisioningClient) UnlockVault(ctx context.Context, in *UnlockVaultRequest, opts ...grpc.CallOption) (*UnlockVaultResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnlockVaultResponse)
+	err := c.cc.Invoke(ctx, Provisioning_UnlockVault_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *provisioningClient) SetSlots(ctx context.Context, in *SetSlotsRequest, opts ...grpc.CallOption) (*SetSlotsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetSlotsResponse)
+	err := c.cc.Invoke(ctx, Provisioning_SetSlots_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *provisioningClient) Attest(ctx context.Context, in *AttestRequest, opts ...grpc.CallOption) (*AttestResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AttestResponse)
@@ -435,6 +462,11 @@ type ProvisioningServer interface {
 	Put(grpc.ClientStreamingServer[BlobPiece, PutResponse]) error
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
 	Get(*GetRequest, grpc.ServerStreamingServer[BlobPiece]) error
+	// UnlockVault has the card verify its PIN and gives what it keeps behind it. A
+	// replacement device becomes the owner by that.
+	UnlockVault(context.Context, *UnlockVaultRequest) (*UnlockVaultResponse, error)
+	// SetSlots replaces the key slots of a vault.
+	SetSlots(context.Context, *SetSlotsRequest) (*SetSlotsResponse, error)
 	// Attest has the card in the reader answer a challenge (paragraph 29).
 	Attest(context.Context, *AttestRequest) (*AttestResponse, error)
 	// Authorize puts the device's authorization record on the card.
@@ -479,6 +511,12 @@ func (UnimplementedProvisioningServer) Commit(context.Context, *CommitRequest) (
 }
 func (UnimplementedProvisioningServer) Get(*GetRequest, grpc.ServerStreamingServer[BlobPiece]) error {
 	return status.Error(codes.Unimplemented, "method Get not implemented")
+}
+func (UnimplementedProvisioningServer) UnlockVault(context.Context, *UnlockVaultRequest) (*UnlockVaultResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UnlockVault not implemented")
+}
+func (UnimplementedProvisioningServer) SetSlots(context.Context, *SetSlotsRequest) (*SetSlotsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetSlots not implemented")
 }
 func (UnimplementedProvisioningServer) Attest(context.Context, *AttestRequest) (*AttestResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Attest not implemented")
@@ -665,6 +703,42 @@ func _Provisioning_Get_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Provisioning_GetServer = grpc.ServerStreamingServer[BlobPiece]
 
+func _Provisioning_UnlockVault_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnlockVaultRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProvisioningServer).UnlockVault(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provisioning_UnlockVault_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProvisioningServer).UnlockVault(ctx, req.(*UnlockVaultRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Provisioning_SetSlots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetSlotsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProvisioningServer).SetSlots(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provisioning_SetSlots_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProvisioningServer).SetSlots(ctx, req.(*SetSlotsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Provisioning_Attest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AttestRequest)
 	if err := dec(in); err != nil {
@@ -753,6 +827,14 @@ var Provisioning_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Commit",
 			Handler:    _Provisioning_Commit_Handler,
+		},
+		{
+			MethodName: "UnlockVault",
+			Handler:    _Provisioning_UnlockVault_Handler,
+		},
+		{
+			MethodName: "SetSlots",
+			Handler:    _Provisioning_SetSlots_Handler,
 		},
 		{
 			MethodName: "Attest",

@@ -104,7 +104,7 @@ func (r *run) head(id vault.VaultID) vault.SnapshotRecord {
 func Record(n byte) vault.Record {
 	return vault.Record{
 		ID: vault.VaultID{n, 1}, Owner: "peer", Created: time.Unix(1_700_000_000, 0).UTC(), Label: []byte{n},
-		Slots: []vault.Slot{{Kind: "device", Data: []byte("wrapped")}, {Kind: "card-pin", Data: []byte{n}}},
+		Slots:         []vault.Slot{{Kind: "device", Data: []byte("wrapped")}, {Kind: "card-pin", Data: []byte{n}}},
 		Authorization: []byte{n, 3},
 	}
 }

@@ -1,0 +1,109 @@
+package reader
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/reprovision/reprovision/pkg/card/virtual"
+	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+func (r *rig) slotsOnCard(id vault.VaultID) (kinds []string) {
+	r.Helper()
+	p, err := r.d.mirror.read(r.Context(), id)
+	r.must(err)
+	for _, s := range p.Record.Slots {
+		kinds = append(kinds, s.Kind)
+	}
+	return kinds
+}
+
+// TestUnlockVault is a replacement device: it gets nothing by being paired, and
+// everything by the card and its PIN.
+func TestUnlockVault(t *testing.T) {
+	r, slot := newTokenRig(t, virtual.PIV{})
+	ctx, pin := t.Context(), []byte(virtual.DefaultPIN)
+	old, fresh := r.pair("old phone"), r.pair("new phone")
+	id := r.create(old, 1, slotReader)
+	_, err := r.d.UnlockVault(ctx, old, id, pin)
+	r.want(err, session.ErrCard) // not prepared
+	r.initCard()
+	r.wantCard(r.backUp(old, id, blob(1, 100)), session.CardOK)
+
+	made, err := r.d.UnlockVault(ctx, old, id, pin)
+	r.must(err)
+	if len(made.Secret) != secretSize || len(made.Slots) != 0 {
+		t.Fatalf("the owner gets %d bytes, %+v", len(made.Secret), made.Slots)
+	}
+	_, err = r.d.UnlockVault(ctx, fresh, id, pin)
+	r.want(err, session.ErrNotAllowed) // no slot that it opens
+	_, err = r.d.SetSlots(ctx, fresh, id, nil)
+	r.want(err, session.ErrNotAllowed)
+	state, err := r.d.SetSlots(ctx, old, id, []session.Slot{{Kind: keyring.SlotCardPIN, Data: []byte("wrapped")}})
+	r.must(err)
+	r.wantCard(state, session.CardOK)
+	if kinds := r.slotsOnCard(id); len(kinds) != 1 || kinds[0] != keyring.SlotCardPIN {
+		t.Errorf("the card has slots %v", kinds)
+	}
+	_, err = r.d.ClaimVault(ctx, fresh, id)
+	r.want(err, session.ErrNotAllowed)
+
+	r.d.Connected(old)
+	_, err = r.d.UnlockVault(ctx, fresh, id, pin)
+	r.want(err, session.ErrNotAllowed) // the owner is here
+	r.d.Disconnected(old, nil)
+	for left := 2; left > 0; left-- {
+		_, err = r.d.UnlockVault(ctx, fresh, id, []byte("999999"))
+		wrong, ok := errors.AsType[*session.WrongPasscode](err)
+		if !ok || wrong.Left != left {
+			t.Fatalf("got %v, want %d left", err, left)
+		}
+	}
+	_, err = r.d.UnlockVault(ctx, fresh, id, []byte("12")) // costs no try
+	if wrong, ok := errors.AsType[*session.WrongPasscode](err); !ok || wrong.Left != 1 {
+		t.Fatalf("got %v", err)
+	}
+	if v := r.vaults(fresh)[id]; v.Mine || v.Slots[0].Data != nil {
+		t.Fatalf("a wrong PIN gave %+v", v)
+	}
+	got, err := r.d.UnlockVault(ctx, fresh, id, pin)
+	r.must(err)
+	if !bytes.Equal(got.Secret, made.Secret) || len(got.Slots) != 1 || string(got.Slots[0].Data) != "wrapped" {
+		t.Errorf("got %+v", got)
+	}
+	if !r.vaults(fresh)[id].Mine || r.vaults(old)[id].Mine {
+		t.Error("the owner did not change")
+	}
+
+	for range 3 {
+		_, err = r.d.UnlockVault(ctx, fresh, id, []byte("999999"))
+	}
+	r.want(err, session.ErrLockedOut)
+	_, err = r.d.UnlockVault(ctx, fresh, id, pin)
+	r.want(err, session.ErrLockedOut)
+	slot.card = nil
+	_, err = r.d.UnlockVault(ctx, fresh, id, pin)
+	r.want(err, session.ErrCard)
+}
+
+// TestUnlockOtherCard puts another card in: its PIN opens nothing of this vault.
+func TestUnlockOtherCard(t *testing.T) {
+	r, slot := newTokenRig(t, virtual.PIV{})
+	phone := r.pair("phone")
+	id := r.create(phone, 1, keyring.SlotCardPIN)
+	r.initCard()
+	r.wantCard(r.backUp(phone, id, blob(1, 100)), session.CardOK)
+	slot.card = newToken(t, virtual.PIV{}) // unseen: the daemon has not looked
+	_, err := r.d.UnlockVault(t.Context(), r.pair("new phone"), id, []byte(virtual.DefaultPIN))
+	r.want(err, session.ErrCard)
+	file := newRig(t)
+	phone = file.pair("phone")
+	id = file.create(phone, 1)
+	file.initCard()
+	file.wantCard(file.backUp(phone, id, blob(1, 100)), session.CardOK)
+	_, err = file.d.UnlockVault(t.Context(), phone, id, []byte("123456"))
+	file.want(err, session.ErrCard) // it can have no PIN
+}
