@@ -22,28 +22,43 @@ func (d *Daemon) attests(ctx context.Context, s *session.Session, due <-chan str
 	}
 }
 
-// attest has the card in the reader prove that it is the owner's, and tells what
-// came of it. The first card that is in the reader after a pairing is taken for
-// the owner's; so is each one that has the same key after it was formatted.
+// attest has the card in the reader prove that it is the owner's, if there is one.
 func (d *Daemon) attest(ctx context.Context, s *session.Session) {
+	if _, err := d.prove(ctx, s); err != nil {
+		d.log.Debug("no proof of the card", "error", err)
+	}
+}
+
+// The outcomes of a proof. The first card that is in the reader after a pairing is
+// taken for the owner's; so is each one that has the same key after it was formatted.
+const (
+	cardAuthorized = "authorized" // taken for the owner's just now
+	cardProven     = "proven"
+	cardOther      = "other"
+	cardUnproven   = "unproven" // the owner's data, without its key
+)
+
+// prove has the card in the reader answer a challenge, says in a word whose it is,
+// and tells whoever listens; empty where there is no vault that a card could hold.
+func (d *Daemon) prove(ctx context.Context, s *session.Session) (string, error) {
 	select {
 	case d.proofs <- struct{}{}:
 		defer func() { <-d.proofs }()
 	case <-ctx.Done():
-		return
+		return "", ctx.Err()
 	}
 	a, err := d.challenge(ctx, s)
 	if err != nil || a == nil {
-		d.log.Debug("no proof of the card", "error", err)
-		return
+		return "", err
 	}
 	state, err := d.judge(ctx, s, a)
 	if err != nil {
 		d.log.Error("cannot judge the card's proof", "error", err)
-		return
+		return "", err
 	}
 	d.log.Info("the card was asked for a proof", "state", state, "card", a.proof.Card.Identity, "key", a.proof.Card.Key != nil)
 	d.event("authorization", map[string]any{"card": state, "identity": a.proof.Card.Identity, "key": a.proof.Card.Key != nil})
+	return state, nil
 }
 
 // answer is what came back for a challenge.
@@ -97,13 +112,13 @@ func (d *Daemon) judge(ctx context.Context, s *session.Session, a *answer) (stri
 	err = owner.Verify(a.challenge, a.proof)
 	switch {
 	case errors.Is(err, authorization.ErrOtherCard):
-		return "other", nil
+		return cardOther, nil
 	case errors.Is(err, authorization.ErrUnproven):
-		return "unproven", nil
+		return cardUnproven, nil
 	case err == nil && known:
-		return "proven", nil
+		return cardProven, nil
 	}
-	return "authorized", d.authorize(ctx, s, a, err != nil)
+	return cardAuthorized, d.authorize(ctx, s, a, err != nil)
 }
 
 // authorize pins a card, and has a record of it put on it where it has none.

@@ -27,6 +27,12 @@ func (d *Daemon) SetPasscode(ctx context.Context, req busapi.PasscodeRequest, p 
 	if err != nil {
 		return translate(err)
 	}
+	switch state, err := d.prove(ctx, s); {
+	case err != nil:
+		return translate(err)
+	case state == cardOther, state == cardUnproven: // it would be told the PIN, and lock the data up
+		return fmt.Errorf("%w: the card in the reader is not the one of this device", busapi.ErrCard)
+	}
 	got, err := d.unlock(ctx, s, v.id, p)
 	if err != nil {
 		return err
@@ -140,6 +146,7 @@ func (r *restoreRun) open(ctx context.Context) (reprovision.Event, error) {
 	if err := r.adoptWith(got); err != nil {
 		return 0, err
 	}
+	r.attest(ctx, r.session) // the card is this device's from now on
 	found, err := r.pick(ctx)
 	if err == nil && !found {
 		err = busapi.ErrNoData

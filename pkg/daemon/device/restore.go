@@ -180,6 +180,7 @@ func (r *restoreRun) takeOver(ctx context.Context) error {
 	r.log.Info("took over the data of an earlier device", "device", r.from.Owner)
 	r.from, r.fromName, r.vault = nil, "", v
 	r.findings.setOffer("")
+	r.attest(ctx, r.session) // the card is this device's from now on
 	found, err := r.pick(ctx)
 	if err == nil && !found {
 		err = busapi.ErrNoData
