@@ -110,7 +110,13 @@ func (d *Daemon) heal(ctx context.Context) (healed int64, err error) {
 
 // onlyHeals tells whether the backup's sight is just what was saved.
 func (r *backupRun) onlyHeals() bool {
-	return r.base != nil && r.base == r.book.current() && !r.reclassed() && r.sight.report.Counts[detect.Changed] == 0
+	return sameSnapshot(r.base, r.book.current()) && !r.reclassed() && r.sight.report.Counts[detect.Changed] == 0
+}
+
+// sameSnapshot tells whether two data sets are one: the beginning of the session, which
+// hears of damage, too, may have loaded the reader's anew meanwhile.
+func sameSnapshot(a, b *vault.DataSet) bool {
+	return a != nil && b != nil && a.Header().Snapshot == b.Header().Snapshot
 }
 
 // salts lists the full snapshots at the reader, where something is to be made just as it
