@@ -55,6 +55,14 @@ func (k kind) tried(sc scene) bool {
 	return (k.scene == sc.name || k.scene == "" && !sc.own) && slices.Contains(sc.moments, k.when)
 }
 
+// wants tells whether the scene has any use for files of a format: for its kinds of
+// harm, in the background, or in a directory at which something is mounted. A scene
+// that shares its kinds with others has all.
+func (sc scene) wants(format string) bool {
+	return !sc.own || format == "diary" || format == inner ||
+		slices.ContainsFunc(kinds(), func(k kind) bool { return k.tried(sc) && k.format == format })
+}
+
 // faults runs the catalogue of faults.
 func faults(ctx context.Context, s settings) (outcome, error) {
 	dir, err := os.MkdirTemp("", "faults-")

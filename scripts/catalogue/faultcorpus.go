@@ -55,12 +55,15 @@ func newCorpus(r *rig) *corpus {
 	return &corpus{rig: r, left: make(map[string][]string), old: time.Now().Add(-72 * time.Hour).Truncate(time.Second)}
 }
 
-// fill puts files of all formats into all four roots; small makes only few.
-func fill(ctx context.Context, r *rig, small bool) (*corpus, error) {
+// fill puts files of the wanted formats into all four roots; small makes only few.
+func fill(ctx context.Context, r *rig, small bool, wanted func(format string) bool) (*corpus, error) {
 	c := newCorpus(r)
 	rnd := rand.New(rand.NewPCG(4, 6))
 	for _, class := range userdata.Classes() {
 		for _, f := range formats() {
+			if !wanted(f.name) {
+				continue
+			}
 			n := stock(f.name)
 			if small {
 				n = min(n, few)
@@ -72,7 +75,7 @@ func fill(ctx context.Context, r *rig, small bool) (*corpus, error) {
 			}
 		}
 	}
-	return c, c.foreign(ctx)
+	return c, c.foreign(ctx, wanted)
 }
 
 // add makes n files of a format.
@@ -134,9 +137,14 @@ func (c *corpus) take(class userdata.Class, format string) (string, error) {
 }
 
 // foreign adds what other programs have to make, where they are installed.
-func (c *corpus) foreign(ctx context.Context) error {
-	if err := c.byPython(ctx); err != nil {
-		return err
+func (c *corpus) foreign(ctx context.Context, wanted func(format string) bool) error {
+	if wanted("sqlite") || wanted("transaction") || wanted("bplist") {
+		if err := c.byPython(ctx); err != nil {
+			return err
+		}
+	}
+	if !wanted("pkcs12") {
+		return nil
 	}
 	return c.byOpenSSL(ctx)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -202,16 +201,7 @@ func (st *stage) whileFailed(ctx context.Context, b *batch) error {
 
 // stumble has the kernel find an error in the ext4 file system on the device.
 func (m *mapper) stumble() error {
-	device, err := filepath.EvalSymlinks(m.path())
-	if err != nil {
-		return err
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(device, &st); err != nil {
-		return err
-	}
-	name := fmt.Sprintf("dm-%d", unix.Minor(st.Rdev))
-	return os.WriteFile(filepath.Join("/sys/fs/ext4", name, "trigger_fs_error"), []byte("1"), 0)
+	return os.WriteFile(filepath.Join("/sys/fs/ext4", filepath.Base(m.path()), "trigger_fs_error"), []byte("1"), 0)
 }
 
 // whileRemounted does its harm and mounts the image again, on another loop device:

@@ -53,7 +53,7 @@ func (st *stage) prepare(ctx context.Context, sc scene) error {
 		err = st.innerSubvolumes(ctx)
 	}
 	if err == nil {
-		st.corpus, err = fill(ctx, st.rig, sc.small)
+		st.corpus, err = fill(ctx, st.rig, sc.small, sc.wants)
 	}
 	if err != nil {
 		return err

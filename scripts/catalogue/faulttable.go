@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -37,29 +39,54 @@ func faultTable(s settings, all []*trial) outcome {
 		out.table.head = append(out.table.head, string(c))
 	}
 	var sum tally
+	var unfit unfit
 	for _, k := range kinds() {
 		if !s.wants(k.name) {
 			continue
 		}
 		row := []string{k.name}
-		var unfit error
 		for _, c := range userdata.Classes() {
 			t := find(all, k.name, c)
 			row = append(row, sum.cell(t))
 			if t != nil && t.skipped != nil {
-				unfit = t.skipped
+				unfit.add(k.name, t.skipped)
 			}
 			if t != nil && t.miss() != "" {
 				out.misses = append(out.misses, fmt.Sprintf("%s, %s: %s", k.name, c, t.miss()))
 			}
 		}
 		out.table.add(row...)
-		if unfit != nil {
-			out.skipped = append(out.skipped, fmt.Sprintf("%s: %v", k.name, unfit))
-		}
 	}
+	out.skipped = unfit.lines()
 	out.summary = sum.lines(len(out.table.rows))
 	return out
+}
+
+// unfit are the kinds that could not be tried, by the reason.
+type unfit struct {
+	why   []string
+	kinds map[string][]string
+}
+
+func (u *unfit) add(kind string, err error) {
+	why := err.Error()
+	if u.kinds == nil {
+		u.kinds = make(map[string][]string)
+	}
+	if u.kinds[why] == nil {
+		u.why = append(u.why, why)
+	}
+	if !slices.Contains(u.kinds[why], kind) {
+		u.kinds[why] = append(u.kinds[why], kind)
+	}
+}
+
+// lines has one for each reason.
+func (u *unfit) lines() (all []string) {
+	for _, why := range u.why {
+		all = append(all, strings.Join(u.kinds[why], "; ")+": "+why)
+	}
+	return all
 }
 
 func find(all []*trial, name string, c userdata.Class) *trial {

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // scrctl runs a command and decodes the JSON document that it prints into v,
@@ -86,8 +85,3 @@ func (r *rig) status(ctx context.Context) (status, error) {
 
 // backup is what a backup says of what it did not take as it is: PATH: REASON.
 type backup struct{ Held, Skipped []string }
-
-// left tells whether the backup has left out the state in which a file is now.
-func (b backup) left(path string) bool {
-	return slices.ContainsFunc(slices.Concat(b.Held, b.Skipped), func(s string) bool { return strings.HasPrefix(s, path+": ") })
-}

@@ -90,7 +90,9 @@ func (i *medium) mount(ctx context.Context, options ...string) error {
 	err := loud(exec.CommandContext(ctx, "mount", append(args, from, i.at)...), "cannot mount the image")
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return fmt.Errorf("%w: %w", errSkip, err) // no loop device, or none for this file system
+		first, _, _ := strings.Cut(err.Error(), "\n") // no loop device, or none for this file system
+		_, reason, _ := strings.Cut(first, i.at+": ")
+		return fmt.Errorf("%w: cannot mount: %s", errSkip, reason)
 	}
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -20,6 +19,7 @@ const sector = 512
 type mapper struct {
 	name  string
 	loop  string // the device below
+	minor string // its own number
 	spots []spot
 }
 
@@ -60,6 +60,10 @@ func newMapper(ctx context.Context, file string) (*mapper, error) {
 	if err != nil {
 		return nil, errors.Join(err, loud(exec.CommandContext(ctx, "losetup", "-d", m.loop), "cannot give the loop device up"))
 	}
+	if out, err = exec.CommandContext(ctx, "dmsetup", "info", "-c", "--noheadings", "-o", "minor", m.name).Output(); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot tell the number of the device: %w", err), m.close(ctx))
+	}
+	m.minor = strings.TrimSpace(string(out))
 	return m, nil
 }
 
@@ -67,7 +71,8 @@ func dmsetup(ctx context.Context, args ...string) error {
 	return loud(exec.CommandContext(ctx, "dmsetup", args...), "dmsetup "+args[0])
 }
 
-func (m *mapper) path() string { return filepath.Join("/dev/mapper", m.name) }
+// path is the device as the kernel names it: the names in /dev/mapper are udev's.
+func (m *mapper) path() string { return "/dev/dm-" + m.minor }
 
 // table is the whole medium, one line for each part.
 func (m *mapper) table() (string, error) {
