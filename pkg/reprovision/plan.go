@@ -18,8 +18,9 @@ type Selection struct {
 	// Damage limits the plan to what was erased or corrupted: what a daemon
 	// does by itself. Otherwise what was deleted comes back too.
 	Damage bool
-	// Overwrite puts the snapshot's state in place of legitimate changes too.
-	// Only the owner's word sets it.
+	// Overwrite puts the snapshot's state in place of legitimate changes too, and,
+	// where Names or Below name it, of what can be read and not be judged. Only the
+	// owner's word sets it.
 	Overwrite bool
 }
 
@@ -32,6 +33,9 @@ func (s Selection) admits(n userdata.Name, c userdata.Class) bool {
 	}
 	return len(s.Below) == 0 || slices.ContainsFunc(s.Below, n.Below)
 }
+
+// named tells whether the owner has named what they want back, not only whose state.
+func (s Selection) named() bool { return s.Names != nil || len(s.Below) > 0 }
 
 // Action is one item to restore.
 type Action struct {
@@ -112,11 +116,16 @@ func (p *planner) wanted(f detect.Finding, sel Selection) bool {
 	if f.Verdict.Damage() {
 		return true
 	}
-	if sel.Damage || f.Verdict != detect.Changed {
-		return false
-	}
 	_, there := p.now.Manifest.Find(f.Name)
-	return sel.Overwrite || !there
+	switch {
+	case sel.Damage:
+		return false
+	case f.Verdict == detect.Changed:
+		return sel.Overwrite || !there
+	case f.Verdict == detect.Unavailable: // that nobody can tell what became of it, the owner may
+		return sel.Overwrite && sel.named() && there
+	}
+	return false
 }
 
 // restore plans an item and the directories that must be there to hold it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/reprovision/reprovision/pkg/detect"
 	"github.com/reprovision/reprovision/pkg/reprovision"
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
@@ -98,6 +99,37 @@ func TestOverwriteIsTheOwnersWord(t *testing.T) {
 	}
 	if got, err := p.quarantined("service-books/a"); err != nil || got != "edited" {
 		t.Errorf("quarantine has %q, %v", got, err)
+	}
+}
+
+// What can be read and cannot be judged, such as other bytes on FAT under the old
+// time, gives way to the saved state when the owner names it, and only then.
+func TestUnavailableGivesWayWhenNamed(t *testing.T) {
+	p := newPhone(t)
+	p.backUp()
+	p.write("keys/a", "a of kexs")
+	p.must(os.Remove(p.path("keys/deep/er/b")))
+	now := p.look()
+	report := detect.Report{Findings: []detect.Finding{
+		{Name: "keys/a", Class: userdata.Keys, Verdict: detect.Unavailable, Reason: "nobody can tell"},
+		{Name: "keys/deep/er/b", Class: userdata.Keys, Verdict: detect.Unavailable, Reason: "not mounted"},
+	}}
+	keys := []userdata.Name{"keys"}
+	for _, c := range []struct {
+		sel  reprovision.Selection
+		want int
+	}{
+		{reprovision.Selection{}, 0},
+		{reprovision.Selection{Below: keys}, 0},
+		{reprovision.Selection{Damage: true, Overwrite: true, Below: keys}, 0},
+		{reprovision.Selection{Overwrite: true}, 0}, // a whole snapshot
+		{reprovision.Selection{Overwrite: true, Below: keys}, 1},
+		{reprovision.Selection{Overwrite: true, Names: map[userdata.Name]bool{"keys/a": true}}, 1}, // gone on with
+	} {
+		plan := reprovision.NewPlan(p.dataSet.Manifest(), now, report, c.sel)
+		if n := len(plan.Actions); n != c.want || n == 1 && plan.Actions[0].Want.Name != "keys/a" {
+			t.Errorf("%+v: %d actions", c.sel, n)
+		}
 	}
 }
 

@@ -122,7 +122,7 @@ func (b *batch) done() bool {
 // nothing of, and what it called damage and does not restore.
 func (b *batch) hopeless() bool {
 	for _, t := range b.trials {
-		if !t.done() && t.found && time.Since(t.at) < patience/2 {
+		if !t.done() && t.found && time.Since(t.since) < patience/2 {
 			return false
 		}
 	}

@@ -26,7 +26,7 @@ func deviceKinds() []kind {
 	unlisted := spoilt("dm-error: a directory cannot be listed", "box", unreadableSpot)
 	unlisted.when = unlistable
 	lost := spoilt("dm-flakey: a write is lost, after it was saved", "long", lossySpot)
-	lost.when, lost.inject = lossy, loseWrite
+	lost.when = lossy
 	gone := kind{
 		name: "dm-error: the whole medium cannot be read", scene: onDevice, on: everywhere(), want: []string{"unavailable"}, root: true, when: dead,
 	}
@@ -110,12 +110,9 @@ func (st *stage) whileFlickering(ctx context.Context, b *batch) error {
 	return b.clear(ctx)
 }
 
-// loseWrite writes other contents over those of a file, which the medium takes and
-// does not keep.
-func loseWrite(ctx context.Context, v *victim) error {
-	if err := v.rig.image.spoil(ctx, v.path, lossySpot); err != nil {
-		return err
-	}
+// overwrite writes other contents over those of the file, in the same blocks, and
+// remembers it so.
+func (v *victim) overwrite() error {
 	f, err := os.OpenFile(v.path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -133,6 +130,11 @@ func loseWrite(ctx context.Context, v *victim) error {
 func (st *stage) whileLossy(ctx context.Context, b *batch) error {
 	for _, t := range b.trials {
 		t.harm(ctx)
+	}
+	for _, t := range b.trials { // from now on nothing may be forgotten
+		if t.open() {
+			t.refuse(t.v.overwrite())
+		}
 	}
 	if err := st.rig.backup(ctx); err != nil {
 		return err

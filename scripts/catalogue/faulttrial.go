@@ -20,7 +20,8 @@ type trial struct {
 	v       *victim
 	at      time.Time // when the harm was done
 	found   bool
-	verdict string // of the daemon
+	since   time.Time // when it was found
+	verdict string    // of the daemon
 	reason  string
 	vague   bool          // the verdict is that of a summary
 	after   time.Duration // until it said so; 0 when it only did on being asked
@@ -136,7 +137,7 @@ func (t *trial) hear(e event) {
 	case e.Path == t.v.path, e.Path != "" && strings.HasPrefix(t.v.path, e.Path+"/"):
 		t.judge(e.Verdict, e.Reason, after)
 	case e.Path == "" && !t.found && (e.Class == "" || e.Class == string(t.class)):
-		t.found, t.vague, t.verdict, t.reason, t.after = true, true, e.sum(), "one of many", after
+		t.found, t.vague, t.since, t.verdict, t.reason, t.after = true, true, time.Now(), e.sum(), "one of many", after
 	}
 }
 
@@ -159,6 +160,9 @@ func (t *trial) judge(verdict, reason string, after time.Duration) {
 	}
 	if t.found && !t.vague && t.right() {
 		return
+	}
+	if !t.found {
+		t.since = time.Now()
 	}
 	t.found, t.vague, t.verdict, t.reason = true, false, verdict, reason
 }
