@@ -20,21 +20,24 @@ type Aged struct {
 	Seq       uint64
 	Committed time.Time // by the reader's clock
 	Good      bool      // nothing of it is known to be damaged
+	Whole     bool      // it has bulk data, too; what came on a card has none
 	Held      bool      // it is in use: a restore of it is under way
 }
 
 // Surplus returns the generations of the snapshots that no rule keeps, the
 // oldest first. Never among them are the newest snapshot, the newest good one and
-// those that are held. The rules are applied to all snapshots, and once more to the
-// good ones alone, so that a damaged snapshot takes no good one's place. Days,
+// those that are held. The rules are applied to all snapshots, once more to the good
+// ones alone, so that a damaged snapshot takes no good one's place, and once more to
+// the good ones that are whole, so that none takes it that came on a card. Days,
 // weeks and months are those of the zone. What counts as newer is the
 // generation, and not a clock that may have been wrong. It is pure.
 func (r Retention) Surplus(all []Aged, zone *time.Location) []uint64 {
 	newestFirst := slices.Clone(all)
 	slices.SortFunc(newestFirst, func(a, b Aged) int { return cmp.Compare(b.Seq, a.Seq) })
 	good := slices.DeleteFunc(slices.Clone(newestFirst), func(a Aged) bool { return !a.Good })
+	whole := slices.DeleteFunc(slices.Clone(good), func(a Aged) bool { return !a.Whole })
 	keep := make(map[uint64]bool)
-	for _, list := range [][]Aged{newestFirst, good} {
+	for _, list := range [][]Aged{newestFirst, good, whole} {
 		if len(list) > 0 {
 			keep[list[0].Seq] = true
 		}

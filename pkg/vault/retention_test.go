@@ -21,7 +21,7 @@ func history(t *rapid.T) []vault.Aged {
 		at = at.Add(time.Duration(rapid.IntRange(-30, 300).Draw(t, "hours")) * time.Hour)
 		all = append(all, vault.Aged{
 			Seq: seq, Committed: at,
-			Good: rapid.IntRange(0, 3).Draw(t, "good") > 0, Held: rapid.IntRange(0, 9).Draw(t, "held") == 0,
+			Good: rapid.IntRange(0, 3).Draw(t, "good") > 0, Whole: rapid.Bool().Draw(t, "whole"), Held: rapid.IntRange(0, 9).Draw(t, "held") == 0,
 		})
 	}
 	return all
@@ -52,6 +52,7 @@ func TestRetentionNeverRemovesWhatMustStay(t *testing.T) {
 		kept := left(all, r.Surplus(all, time.UTC))
 		for _, must := range []func(vault.Aged) bool{
 			func(vault.Aged) bool { return true }, func(a vault.Aged) bool { return a.Good },
+			func(a vault.Aged) bool { return a.Good && a.Whole },
 		} {
 			if want, any := lastWhere(all, must); any && !slices.Contains(kept, want) {
 				t.Fatalf("%+v is gone", want)
@@ -111,7 +112,7 @@ func TestRetentionIsBoundedAndRepeatable(t *testing.T) {
 				held++
 			}
 		}
-		most := 2*(max(r.Last, 0)+max(r.Daily, 0)+max(r.Weekly, 0)+max(r.Monthly, 0)+1) + held
+		most := 3*(max(r.Last, 0)+max(r.Daily, 0)+max(r.Weekly, 0)+max(r.Monthly, 0)+1) + held
 		if len(kept) > most {
 			t.Fatalf("%d are kept, at most %d should be", len(kept), most)
 		}

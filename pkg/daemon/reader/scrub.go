@@ -78,8 +78,12 @@ func (d *Daemon) scrub(ctx context.Context) error {
 		if id == m.Vault {
 			after, _ = vault.ParseBlobID(m.Blob) // what does not parse is the beginning
 		}
-		if err := d.scrubVault(ctx, r.ID, after); err != nil {
-			return err
+		err := d.scrubVault(ctx, r.ID, after)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // one that cannot be read keeps nobody from the others
+			d.log.Error("cannot scrub a vault", "vault", r.ID, "error", err)
 		}
 	}
 	d.log.Info("the store was scrubbed")

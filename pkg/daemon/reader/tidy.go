@@ -133,7 +133,10 @@ func (d *Daemon) judge(id vault.VaultID, list []vault.SnapshotRecord) (aged []va
 	}
 	held := d.ledger.held(id, d.now())
 	for _, s := range list {
-		a := vault.Aged{Seq: s.Seq, Committed: s.Committed, Good: len(among(damaged, s.Blobs)) == 0, Held: held(s.Snapshot)}
+		a := vault.Aged{
+			Seq: s.Seq, Committed: s.Committed, Good: len(among(damaged, s.Blobs)) == 0,
+			Whole: len(s.Blobs) > len(s.Critical), Held: held(s.Snapshot),
+		}
 		if a.Good {
 			newestGood = max(newestGood, s.Seq)
 		}

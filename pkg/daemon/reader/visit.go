@@ -80,7 +80,8 @@ func (v *visit) compare(ctx context.Context, object card.Object, asking vault.Va
 	if err != nil && !errors.Is(err, vault.ErrDamaged) {
 		return err
 	}
-	return v.decide(ctx, p, list, object.Generation, asking.IsZero())
+	// What is written next is newer than a version, too, that has worn since.
+	return v.decide(ctx, p, list, max(object.Generation, object.Lost), asking.IsZero())
 }
 
 // decide brings up to date what is older: the card or the store. A card that was

@@ -63,7 +63,7 @@ func (s *Store) lodge(tx *bbolt.Tx, r vault.Record) (room, error) {
 		return in, err
 	}
 	if there {
-		return in, in.bucket.Put([]byte(keyRecord), sum(value))
+		return in, putRecord(in.bucket, value)
 	}
 	if err := s.create(tx, r.ID, value); err != nil {
 		return in, err

@@ -196,7 +196,8 @@ func (r room) inspect(after vault.BlobID, limit int64) vault.Inspection {
 			continue
 		}
 		seen.Last = vault.BlobID(k)
-		if _, err := unsum(v); err != nil {
+		// A block that the medium cannot read is a fault of this blob alone.
+		if err := guard(func() error { _, err := unsum(v); return err }); err != nil {
 			seen.Bad = append(seen.Bad, seen.Last)
 		}
 	}
