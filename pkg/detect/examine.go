@@ -57,6 +57,8 @@ func examine(ctx context.Context, formats validate.Formats, f validate.File, n *
 		n.Kind, n.Broken, n.Odd = string(format), bad.Reason, bad.Beside
 	case errors.Is(err, validate.ErrInUse):
 		n.Open = true
+	default:
+		n.Unsure = true
 	}
 }
 

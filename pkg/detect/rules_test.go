@@ -396,3 +396,22 @@ func contents(p *phone, name string) scan.Contents {
 	p.must(err)
 	return scan.Contents{Name: userdata.Name(name), Size: int64(len(raw)), Data: bytes.NewReader(raw)}
 }
+
+// TestTooLargeToJudge lets a valid file grow beyond what its validator looks at.
+func TestTooLargeToJudge(t *testing.T) {
+	p := newPhone(t)
+	p.scan = scan.New(p.space, func() time.Time { return time.Now().Add(time.Hour) }, detect.Examiner())
+	trailer := append(make([]byte, 6), 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9)
+	small := "bplist00\x09\x08" + string(trailer)
+	for _, c := range userdata.Classes() {
+		p.write(string(c)+"/settings.plist", small)
+	}
+	p.save()
+	if kind := p.look().Nature("keys/settings.plist").Kind; !strings.Contains(kind, "plist") {
+		t.Fatalf("it was taken for %q", kind)
+	}
+	p.change("settings.plist", func(s string) string { return s[:8] + noise(t, 9<<20) + s[8:] })
+	p.expectAll("settings.plist", detect.Changed, "differ")
+	p.change("settings.plist", func(s string) string { return strings.Repeat("\x00", len(s)) })
+	p.expectAll("settings.plist", detect.Corrupted, "NUL")
+}

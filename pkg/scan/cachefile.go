@@ -103,8 +103,8 @@ func (e *Entry) flags() uint16 {
 }
 
 // switches are where the flags of an entry are kept, in the order of their bits.
-func (e *Entry) switches() [9]*bool {
-	return [9]*bool{&e.Settled, &e.Nul, &e.Cut, &e.Gap, &e.Text, &e.Ended, &e.Dense, &e.Open, &e.Odd}
+func (e *Entry) switches() [10]*bool {
+	return [10]*bool{&e.Settled, &e.Nul, &e.Cut, &e.Gap, &e.Text, &e.Ended, &e.Dense, &e.Open, &e.Odd, &e.Unsure}
 }
 
 // Unmarshal replaces the cache by one that Marshal encoded. On an error the

@@ -25,6 +25,8 @@ type Nature struct {
 	Dense bool // looks like noise: encrypted or compressed
 	Open  bool // an Examiner cannot tell now, for a program is at work on it
 	Odd   bool // Broken is only that a file beside it does not fit
+	// Unsure: an Examiner could not judge it, too large for that or too slow.
+	Unsure bool
 	// Kind is what an Examiner took the contents for; "" when it did not know.
 	// Broken says why they are not what they are meant to be, and is empty when
 	// they are.
@@ -36,7 +38,7 @@ type Nature struct {
 
 func (n Nature) same(o Nature) bool {
 	return slices.Equal(n.Marks, o.Marks) && n.Nul == o.Nul && n.Gap == o.Gap && n.Text == o.Text && n.Ended == o.Ended && n.Dense == o.Dense &&
-		n.Open == o.Open && n.Odd == o.Odd && n.Kind == o.Kind && n.Broken == o.Broken
+		n.Open == o.Open && n.Odd == o.Odd && n.Unsure == o.Unsure && n.Kind == o.Kind && n.Broken == o.Broken
 }
 
 // Contents is a file that an Examiner looks at.
@@ -50,7 +52,7 @@ type Contents struct {
 }
 
 // Examiner tells what contents are meant to be, and why they are not: it fills in
-// Kind, Broken, Odd and Open. It is called for contents that are new only. It has
+// Kind, Broken, Odd, Open and Unsure. It is called for contents that are new only. It has
 // to stop soon after its context ends, which bounds what one file takes and what
 // all those of a scan take together.
 type Examiner func(ctx context.Context, c Contents, n *Nature)

@@ -28,7 +28,7 @@ func (w *walk) read(ctx context.Context, d dir, name userdata.Name, fd int, st *
 	if e.Digest, err = w.digest(ctx, fd, e.Size); err != nil {
 		return Entry{}, err
 	}
-	if known != nil && known.Digest == e.Digest && !known.Open {
+	if known != nil && known.Digest == e.Digest && !known.Open && !known.Unsure {
 		e.Nature = known.Nature
 	} else if err := w.nature(ctx, d, name, fd, &e); err != nil {
 		return Entry{}, err
