@@ -127,7 +127,7 @@ func (r *refresh) lookAt(ctx context.Context, root dir, n userdata.Name) error {
 // openMount opens a subdirectory and takes note of it if something is mounted there.
 func (r *refresh) openMount(parent dir, base string) (dir, error) {
 	d, err := openSubdir(parent, base)
-	if err == nil && d.dev != parent.dev {
+	if err == nil && d.mountedIn(parent) {
 		r.res.Mounts = append(r.res.Mounts, d.name)
 	}
 	return d, err
