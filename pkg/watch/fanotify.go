@@ -140,6 +140,10 @@ func (f *fan) read() (happened []fanPath, lost bool, err error) {
 			happened = append(happened, fanPath{filepath.Join(dir, e.name), moved})
 		}
 	}
+	if lost || err != nil { // what came along with what is not known of may have been passed over
+		f.forget()
+		clear(elsewhere)
+	}
 	f.passOver(elsewhere)
 	return happened, lost, err
 }

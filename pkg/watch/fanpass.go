@@ -38,9 +38,10 @@ func (f *fan) passOver(dirs map[fanHandle]bool) {
 		if i < 0 {
 			continue
 		}
-		if f.passed++; f.passed > maxPassed {
+		if f.passed >= maxPassed {
 			f.forget()
 		}
+		f.passed++
 		f.views[i].ignore(f.fd, h)
 	}
 }

@@ -130,7 +130,11 @@ func (t *tree) sprout(root *os.Root, parent *node, base string) {
 	if err != nil {
 		return // no item can have it
 	}
-	if st, err := root.Lstat(name.Rel()); err != nil || !st.IsDir() {
+	st, err := root.Lstat(name.Rel())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.blind[name.Root()] = true
+	}
+	if err != nil || !st.IsDir() {
 		return
 	}
 	n := &node{wd: -1, name: name, parent: parent, children: make(map[string]*node)}
@@ -222,8 +226,9 @@ func (t *tree) hint(name userdata.Name) {
 // before the watch began.
 func (t *tree) follow(parent *node, base string) {
 	root, err := os.OpenRoot(t.paths[parent.name.Root()])
-	if err != nil {
-		return // the anchor tells what became of the root
+	if err != nil { // the anchor tells what became of the root, if it has gone
+		t.blind[parent.name.Root()] = t.blind[parent.name.Root()] || !errors.Is(err, fs.ErrNotExist)
+		return
 	}
 	defer root.Close()
 	t.sprout(root, parent, base)
