@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/detect"
@@ -77,7 +78,7 @@ func (d *Daemon) attend(ctx context.Context, l look) <-chan time.Time {
 	if err != nil && ctx.Err() == nil {
 		d.log.Error("cannot look after the user data", "why", l.why, "error", err)
 	}
-	if l.why == "settled" || !d.book.view().partial() && !d.book.cache().Unsettled() {
+	if l.why == "settled" || err == nil && !seen.partial() && !d.book.cache().Unsettled() {
 		return nil
 	}
 	return time.After(scan.DefaultSettle + time.Second)
@@ -174,19 +175,16 @@ func (d *Daemon) glance(ctx context.Context, l look, cache scan.Cache) (sight, e
 const fewNames = 500
 
 // again looks once more at what seems to be damaged. Where something is gone, it
-// looks at the whole root: it may have come back under another name.
+// looks everywhere: it may have come back under another name, in another root, and the
+// hint of that may be on its way.
 func (d *Daemon) again(ctx context.Context, seen sight) (sight, error) {
 	damaged := seen.report.Damaged()
 	cache := seen.now.Cache.With(scan.Cache{}, names(damaged))
-	if len(damaged) > fewNames {
+	gone := func(f detect.Finding) bool { return f.Verdict == detect.Erased }
+	if len(damaged) > fewNames || slices.ContainsFunc(damaged, gone) {
 		return d.glance(ctx, look{}, cache)
 	}
 	at := names(damaged)
-	for i, f := range damaged {
-		if f.Verdict == detect.Erased {
-			at[i] = userdata.Name(f.Name.Root())
-		}
-	}
 	part, err := d.scanner.ScanNames(ctx, at, cache, scan.Options{})
 	if err != nil {
 		return sight{}, err
