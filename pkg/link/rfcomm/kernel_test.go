@@ -138,7 +138,12 @@ func TestThroughput(t *testing.T) {
 	w.show(t)
 	plain, through := 0.0, 0.0
 	for range 3 { // in turns, so that a busy machine hits both
-		plain = max(plain, bareRate(t, w, size))
+		bare, ended := bareRate(t, w, size)
+		for tries := 1; !ended && tries < 5; tries++ {
+			t.Log("a bare copy has stalled, as they do; another")
+			bare, ended = bareRate(t, w, size)
+		}
+		plain = max(plain, bare)
 		through = max(through, linkRate(t, w, size))
 	}
 	t.Logf("RFCOMM on one host: bare copy %.0f kB/s, link %.0f kB/s, %.0f %%", plain/1e3, through/1e3, 100*through/plain)
@@ -148,7 +153,8 @@ func TestThroughput(t *testing.T) {
 }
 
 // rate times the arrival of size bytes written length at a time, in bytes a second.
-func rate(t testing.TB, size, length int, write func([]byte) (int, error), read io.Reader) float64 {
+// ended is false when they have not arrived in a time that is ample.
+func rate(t testing.TB, size, length int, write func([]byte) (int, error), read io.Reader) (perSecond float64, ended bool) {
 	t.Helper()
 	begun := time.Now()
 	go func() {
@@ -159,13 +165,24 @@ func rate(t testing.TB, size, length int, write func([]byte) (int, error), read 
 			}
 		}
 	}()
-	if _, err := io.CopyN(io.Discard, read, int64(size)); err != nil {
-		t.Fatal(err)
+	arrived := make(chan error, 1)
+	go func() {
+		_, err := io.CopyN(io.Discard, read, int64(size))
+		arrived <- err
+	}()
+	select {
+	case err := <-arrived:
+		if err != nil {
+			t.Fatal(err)
+		}
+		return float64(size) / time.Since(begun).Seconds(), true
+	case <-time.After(patience):
+		return 0, false // the caller's closing ends both
 	}
-	return float64(size) / time.Since(begun).Seconds()
 }
 
-func bareRate(t testing.TB, w world, size int) float64 {
+// bareRate copies without the link's care for the kernel's trap, and may run into it.
+func bareRate(t testing.TB, w world, size int) (perSecond float64, ended bool) {
 	t.Helper()
 	device, reader, end := bare(t, w)
 	defer end()
@@ -184,5 +201,9 @@ func linkRate(t testing.TB, w world, size int) float64 {
 	device, reader := w.connect(t)
 	defer device.Close()
 	defer reader.Close()
-	return rate(t, size, 1<<20, device.Write, reader)
+	through, ended := rate(t, size, 1<<20, device.Write, reader)
+	if !ended {
+		t.Fatal("the link has stalled")
+	}
+	return through
 }
