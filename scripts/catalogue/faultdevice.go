@@ -18,7 +18,7 @@ func deviceKinds() []kind {
 	spoilt := func(name, format, target string) kind {
 		return kind{
 			name: name, scene: onDevice, format: format, on: everywhere(), want: corrupted(), root: true, deep: true, when: spotted,
-			inject: func(ctx context.Context, v *victim) error { return v.rig.image.spoil(ctx, v.path, target) },
+			inject: func(_ context.Context, v *victim) error { return v.rig.image.spoil(v.path, target) },
 		}
 	}
 	flaky := spoilt("dm-flakey: a file can be read now and then", "text", flakySpot)
@@ -56,11 +56,10 @@ func (st *stage) whileSpotted(ctx context.Context, b *batch) error {
 	for _, t := range b.trials {
 		t.harm(ctx)
 	}
-	err := b.follow(ctx)
-	if st.rig.image.mapper != nil {
-		err = errors.Join(err, st.rig.image.mapper.mend(ctx), forgetAll())
+	if err := st.rig.image.engage(ctx); err != nil {
+		return err
 	}
-	if err != nil {
+	if err := errors.Join(b.follow(ctx), st.rig.image.disengage(ctx)); err != nil {
 		return err
 	}
 	return b.clear(ctx)
@@ -73,12 +72,15 @@ func (st *stage) whileUnlistable(ctx context.Context, b *batch) error {
 	for _, t := range b.trials {
 		t.harm(ctx)
 	}
+	if err := st.rig.image.engage(ctx); err != nil {
+		return err
+	}
 	for range 2 {
 		if err := errors.Join(b.ask(ctx), pause(ctx, quiet)); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(st.rig.image.mapper.mend(ctx), forgetAll(), st.rig.image.again(ctx)); err != nil {
+	if err := errors.Join(st.rig.image.disengage(ctx), st.rig.image.again(ctx)); err != nil {
 		return err
 	}
 	b.deep, b.asked = false, 0
@@ -95,12 +97,15 @@ func (st *stage) whileFlickering(ctx context.Context, b *batch) error {
 	for _, t := range b.trials {
 		t.harm(ctx)
 	}
+	if err := st.rig.image.engage(ctx); err != nil {
+		return err
+	}
 	for range 4 {
 		if err := errors.Join(forgetAll(), b.ask(ctx), pause(ctx, 700*time.Millisecond)); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(st.rig.image.mapper.mend(ctx), forgetAll()); err != nil {
+	if err := st.rig.image.disengage(ctx); err != nil {
 		return err
 	}
 	b.deep, b.asked = false, 0
@@ -131,7 +136,10 @@ func (st *stage) whileLossy(ctx context.Context, b *batch) error {
 	for _, t := range b.trials {
 		t.harm(ctx)
 	}
-	for _, t := range b.trials { // from now on nothing may be forgotten
+	if err := st.rig.image.engage(ctx); err != nil {
+		return err
+	}
+	for _, t := range b.trials {
 		if t.open() {
 			t.refuse(t.v.overwrite())
 		}
@@ -146,7 +154,7 @@ func (st *stage) whileLossy(ctx context.Context, b *batch) error {
 	for _, t := range b.trials {
 		t.at = time.Now()
 	}
-	if err := errors.Join(st.rig.image.mapper.mend(ctx), forgetAll()); err != nil {
+	if err := st.rig.image.disengage(ctx); err != nil {
 		return err
 	}
 	if err := b.follow(ctx); err != nil {
@@ -161,7 +169,7 @@ func (st *stage) whileDead(ctx context.Context, b *batch) error {
 	image := st.rig.image
 	return st.whileAway(ctx, b,
 		func() error { return errors.Join(image.settleDown(ctx), image.mapper.die(ctx), forgetAll()) },
-		func() error { return errors.Join(image.mapper.mend(ctx), image.again(ctx)) })
+		func() error { return errors.Join(image.disengage(ctx), image.again(ctx)) })
 }
 
 // again mounts the image anew.

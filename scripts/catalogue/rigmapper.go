@@ -107,12 +107,6 @@ func (m *mapper) load(ctx context.Context) error {
 		dmsetup(ctx, "resume", m.name, "--noflush", "--nolockfs", "--noudevrules", "--noudevsync"))
 }
 
-// mend takes all faults away.
-func (m *mapper) mend(ctx context.Context) error {
-	m.spots = nil
-	return m.load(ctx)
-}
-
 // die makes the whole medium unreadable and unwritable, as one that was pulled out.
 func (m *mapper) die(ctx context.Context) error {
 	m.spots = []spot{{0, imageSize, unreadableSpot}}
@@ -124,14 +118,9 @@ func (m *mapper) close(ctx context.Context) error {
 		loud(exec.CommandContext(ctx, "losetup", "-d", m.loop), "cannot give the loop device up"))
 }
 
-// spoil has another target serve the blocks in which a file or directory lies.
-func (i *medium) spoil(ctx context.Context, path, target string) error {
-	if i.mapper == nil {
-		return fmt.Errorf("%w: needs the device mapper", errSkip)
-	}
-	if err := i.settleDown(ctx); err != nil {
-		return err
-	}
+// spoil notes that another target is to serve the blocks in which a file or directory
+// lies, once engage is called.
+func (i *medium) spoil(path, target string) error {
 	all, err := extents(path)
 	if err != nil {
 		return err
@@ -143,6 +132,17 @@ func (i *medium) spoil(ctx context.Context, path, target string) error {
 		i.mapper.spots = append(i.mapper.spots, spot{int64(e.Physical), int64(e.Length), target})
 	}
 	slices.SortFunc(i.mapper.spots, func(a, b spot) int { return cmp.Compare(a.start, b.start) })
+	return nil
+}
+
+// engage puts all that was spoilt in force, and has the kernel forget what it has read.
+func (i *medium) engage(ctx context.Context) error {
+	return errors.Join(i.settleDown(ctx), i.mapper.load(ctx), forgetAll())
+}
+
+// disengage takes all faults away.
+func (i *medium) disengage(ctx context.Context) error {
+	i.mapper.spots = nil
 	return errors.Join(i.mapper.load(ctx), forgetAll())
 }
 
