@@ -86,7 +86,8 @@ func (c Commit) Check() error {
 }
 
 // Follow works out what a store has to record when the commit comes after
-// head, nil for a vault's first. It returns the record without Committed and
+// head, nil for a vault's first. Generations rise, with gaps where the device has
+// been at another reader meanwhile. It returns the record without Committed and
 // Bytes. ErrStale says that the commit builds on another head; ErrCommit that
 // its lists do not fit the head's. It is pure: every Store uses it.
 func (c Commit) Follow(head *SnapshotRecord) (SnapshotRecord, error) {
@@ -98,7 +99,7 @@ func (c Commit) Follow(head *SnapshotRecord) (SnapshotRecord, error) {
 		return SnapshotRecord{}, fmt.Errorf("%w: it builds on %s, and there is none", ErrStale, c.Parent)
 	}
 	if head != nil {
-		if c.Parent != head.Snapshot || c.Seq != head.Seq+1 || c.Snapshot == head.Snapshot {
+		if c.Parent != head.Snapshot || c.Seq <= head.Seq || c.Snapshot == head.Snapshot {
 			return SnapshotRecord{}, fmt.Errorf("%w: it builds on %s, the head is %s", ErrStale, c.Parent, head.Snapshot)
 		}
 		old = head.Blobs

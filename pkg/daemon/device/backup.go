@@ -210,6 +210,10 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 	} else if ours := r.book.current(); ours != nil {
 		seq = ours.Header().Seq + 1 // a new vault goes on counting, so that a card is not newer than it
 	}
+	seq, err := r.beyond(seq)
+	if err != nil {
+		return nil, nil, backup.Result{}, err
+	}
 	salts, err := r.salts(ctx)
 	if err != nil {
 		return nil, nil, backup.Result{}, err
@@ -250,7 +254,11 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 	if err != nil {
 		return err
 	}
-	if err := r.state.put(map[string][]byte{keyPrepared: raw, keyTurn: turned}); err != nil {
+	highest, err := cbor.Marshal(c.Seq)
+	if err != nil {
+		return err
+	}
+	if err := r.state.put(map[string][]byte{keyPrepared: raw, keyTurn: turned, keyHighest: highest}); err != nil {
 		return err
 	}
 	state, err := r.session.Commit(ctx, session.Commit{
@@ -262,6 +270,16 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 	}
 	r.keeper.setCard(state)
 	return r.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyTurn: nil, keyPending: nil}, t)
+}
+
+// beyond is the generation after that, and after all that this device has given out:
+// the readers of one owner compare what a card brings with theirs by it.
+func (r *backupRun) beyond(seq uint64) (uint64, error) {
+	var highest uint64
+	if _, err := r.state.load(keyHighest, &highest); err != nil {
+		return 0, err
+	}
+	return max(seq, highest+1), nil
 }
 
 func plain(ids []vault.BlobID) []session.ID {

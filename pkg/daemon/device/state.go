@@ -33,6 +33,7 @@ const (
 	keyPrepared  = "prepared"  // a data set that may or may not be committed
 	keyTurn      = "turn"      // what changes in the book when that is committed
 	keyPending   = "pending"   // an unfinished backup
+	keyHighest   = "highest"   // the highest generation that was given to a snapshot, at whichever reader
 	keyLost      = "lost"      // items that are damaged here and that no snapshot has
 	keyForgotten = "forgotten" // names whose loss or change the owner means
 	keyErased    = "erased"    // items that were found erased and are not back yet

@@ -59,8 +59,10 @@ func testStale(r *run) {
 	first := Commit(id, vault.SnapshotID{}, 1, ids[:1], nil)
 	r.must(r.store.Commit(id, first, now()))
 	r.want(r.store.Commit(id, Commit(id, vault.SnapshotID{}, 2, ids[1:], nil), now()), vault.ErrStale)
-	r.want(r.store.Commit(id, Commit(id, first.Snapshot, 3, ids[1:], nil), now()), vault.ErrStale)
-	second := Commit(id, first.Snapshot, 2, ids[1:], nil)
+	low := Commit(id, first.Snapshot, 2, ids[1:], nil)
+	low.Seq = first.Seq
+	r.want(r.store.Commit(id, low, now()), vault.ErrStale)
+	second := Commit(id, first.Snapshot, 5, ids[1:], nil) // the device was at another reader meanwhile
 	r.must(r.store.Commit(id, second, now()))
 	r.want(r.store.Commit(id, first, now()), vault.ErrStale)
 	if got := r.head(id); got.Snapshot != second.Snapshot {
