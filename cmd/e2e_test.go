@@ -311,17 +311,18 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // tamper [-one] FILE flips a bit in the middle of every large value of a bbolt file, or of one,
-// as a failing medium or a hostile reader would.
+// as a failing medium or a hostile reader would. The one is so large that it is a pack of
+// contents: an index cannot be made again just as it was.
 func tamper(ts *testscript.TestScript, neg bool, args []string) {
-	most := math.MaxInt
+	most, least := math.MaxInt, 600
 	if args[0] == "-one" {
-		most, args = 1, args[1:]
+		most, least, args = 1, 100_000, args[1:]
 	}
 	db, err := bbolt.Open(ts.MkAbs(args[0]), 0o600, &bbolt.Options{Timeout: 5 * time.Second})
 	ts.Check(err)
 	touched := 0
 	ts.Check(db.Update(func(tx *bbolt.Tx) error {
-		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return flip(b, &touched, most) })
+		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return flip(b, &touched, most, least) })
 	}))
 	ts.Check(db.Close())
 	if touched == 0 {
@@ -329,13 +330,13 @@ func tamper(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func flip(b *bbolt.Bucket, touched *int, most int) error {
+func flip(b *bbolt.Bucket, touched *int, most, least int) error {
 	large := make(map[string][]byte)
 	err := b.ForEach(func(k, v []byte) error {
 		switch {
 		case v == nil:
-			return flip(b.Bucket(k), touched, most)
-		case len(v) > 600:
+			return flip(b.Bucket(k), touched, most, least)
+		case len(v) > least:
 			large[string(k)] = bytes.Clone(v)
 		}
 		return nil
