@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -48,8 +50,23 @@ func opened(fd int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "rfcomm"), nil
 }
 
+// bareTries is how often bareDial tries: the end of the connection before may take
+// the new one with it.
+const bareTries = 5
+
 // bareDial connects to the peer's channel.
-func bareDial(local, peer link.Address) (*os.File, error) {
+func bareDial(local, peer link.Address) (file *os.File, err error) {
+	for range bareTries {
+		file, err = bareTry(local, peer)
+		if !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.ECONNREFUSED) {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return file, err
+}
+
+func bareTry(local, peer link.Address) (*os.File, error) {
 	fd, err := bareSocket(local, 0)
 	if err != nil {
 		return nil, err
