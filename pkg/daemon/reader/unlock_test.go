@@ -3,6 +3,7 @@ package reader
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/reprovision/reprovision/pkg/card/virtual"
@@ -106,4 +107,36 @@ func TestUnlockOtherCard(t *testing.T) {
 	file.wantCard(file.backUp(phone, id, blob(1, 100)), session.CardOK)
 	_, err = file.d.UnlockVault(t.Context(), phone, id, []byte("123456"))
 	file.want(err, session.ErrCard) // it can have no PIN
+}
+
+// TestClosedWhileTheCardWasOut closes a vault when the write to its card fails: the card
+// loses the open slot once it is back, and gives it to no store that is closed.
+func TestClosedWhileTheCardWasOut(t *testing.T) {
+	r := newRig(t)
+	phone := r.pair("phone")
+	id := r.create(phone, 1, slotReader)
+	r.initCard()
+	r.wantCard(r.backUp(phone, id, blob(1, 100)), session.CardOK)
+	whole := r.d.mirror.reader
+	r.d.mirror.reader = &cutting{Reader: whole, at: 1}
+	_, err := r.d.SetSlots(t.Context(), phone, id, []session.Slot{{Kind: keyring.SlotCardPIN, Data: []byte("wrapped")}})
+	r.must(err)
+	r.d.mirror.reader = whole
+	if kinds := r.slotsOnCard(id); !slices.Equal(kinds, []string{slotReader}) {
+		t.Fatalf("the card has slots %v already", kinds)
+	}
+	r.wantCard(r.insert(), session.CardOK)
+	if kinds := r.slotsOnCard(id); !slices.Equal(kinds, []string{keyring.SlotCardPIN}) {
+		t.Errorf("the card has slots %v", kinds)
+	}
+
+	// A store that does not know of it yet leaves the card as it is.
+	record, err := r.d.store.Vault(id)
+	r.must(err)
+	record.Slots = []vault.Slot{{Kind: slotReader, Data: []byte("open")}}
+	r.must(r.d.store.Update(record))
+	r.insert()
+	if kinds := r.slotsOnCard(id); !slices.Equal(kinds, []string{keyring.SlotCardPIN}) {
+		t.Errorf("the card has slots %v", kinds)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/reprovision/reprovision/pkg/card"
 	"github.com/reprovision/reprovision/pkg/session"
@@ -152,17 +153,25 @@ func (v *visit) full(err error, seq, generation uint64) error {
 	return nil
 }
 
-// refresh writes a card whose data are the newest again where the store has
-// another authorization record.
+// refresh writes a card whose data are the newest again where the store has another
+// authorization record, or where the card has still the slot that opens to all: it was
+// out when the owner closed the vault. The other way round nothing is opened again, for
+// the vault may have been closed at another reader.
 func (v *visit) refresh(ctx context.Context, on vault.Record, generation uint64) error {
 	record, err := v.store.Vault(v.on)
-	if err == nil && v.rewrites == v.on {
-		return v.write(ctx, v.on, generation+1)
-	}
-	if err != nil || record.Authorization == nil || bytes.Equal(record.Authorization, on.Authorization) {
+	if err != nil {
 		return err
 	}
+	authorized := record.Authorization == nil || bytes.Equal(record.Authorization, on.Authorization)
+	closed := len(record.Slots) > 0 && !openToAll(record) && openToAll(on)
+	if authorized && !closed && v.rewrites != v.on {
+		return nil
+	}
 	return v.write(ctx, v.on, generation+1)
+}
+
+func openToAll(r vault.Record) bool {
+	return slices.ContainsFunc(r.Slots, func(s vault.Slot) bool { return s.Kind == slotReader })
 }
 
 // write puts the newest snapshot's critical part on the card.
