@@ -59,6 +59,8 @@ install: build
 		sed 's,/usr/bin/,$(BINDIR)/,' systemd/$$f.service >bin/$$f.service && \
 		install -m 0644 bin/$$f.service $(DESTDIR)$(SYSTEMDDIR)/systemd/system || exit 1; \
 	done
+	install -d $(DESTDIR)$(SYSTEMDDIR)/systemd/system/bluetooth.service.d
+	install -m 0644 systemd/bluetooth-watchdog.conf $(DESTDIR)$(SYSTEMDDIR)/systemd/system/bluetooth.service.d/reprovision.conf
 	install -m 0644 systemd/reprovision.sysusers $(DESTDIR)$(SYSTEMDDIR)/sysusers.d/reprovision.conf
 	install -m 0644 systemd/reprovision.tmpfiles $(DESTDIR)$(SYSTEMDDIR)/tmpfiles.d/reprovision.conf
 	install -d $(DESTDIR)$(DBUSPOLICYDIR) $(DESTDIR)$(DATADIR)/dbus-1/system-services $(DESTDIR)$(DATADIR)/dbus-1/interfaces

@@ -95,6 +95,24 @@ func TestStrangersAreIgnored(t *testing.T) {
 	}
 }
 
+// TestServerIsStartingUntilPeersReachIt has bluetoothd refuse to let the adapter
+// listen. A peer that pages before it does would find nobody.
+func TestServerIsStartingUntilPeersReachIt(t *testing.T) {
+	bus := bustest.Start(t)
+	f := newFake(t, bus)
+	f.failing("Set Connectable", "org.bluez.Error.Failed", "")
+	server := client(t, bus, bluez.Config{Role: bluez.Server})
+	bustest.Until(t, "an attempt", func() bool { return f.did("Set Connectable") > 0 })
+	if err := server.State().Err(); !errors.Is(err, bluez.ErrStarting) {
+		t.Errorf("deaf, the state is %v; want ErrStarting", err)
+	}
+	f.locked(func() { delete(f.fail, "Set Connectable") })
+	usable(t, server)
+	if f.has("Connectable") != true {
+		t.Error("the adapter is said to be usable and does not listen")
+	}
+}
+
 func TestServerSettings(t *testing.T) {
 	bus := bustest.Start(t)
 	f := newFake(t, bus)

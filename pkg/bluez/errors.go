@@ -17,7 +17,7 @@ var (
 	ErrNoAdapter  = errors.New("no Bluetooth adapter")
 	ErrPoweredOff = errors.New("the Bluetooth adapter is switched off")
 	ErrBlocked    = errors.New("the Bluetooth adapter is blocked by rfkill")
-	ErrStarting   = errors.New("the Bluetooth profile is not registered yet")
+	ErrStarting   = errors.New("the Bluetooth adapter is still being set up")
 )
 
 // What can be wrong with a peer. Dial wraps them.

@@ -8,6 +8,7 @@ type State struct {
 	Powered    bool
 	Blocked    bool // by rfkill
 	Registered bool // bluetoothd knows our profile
+	Deaf       bool // a Server's adapter does not listen for peers
 }
 
 // Err is nil while Bluetooth can be used, and otherwise ErrNotRunning,
@@ -22,7 +23,7 @@ func (s State) Err() error {
 		return ErrBlocked
 	case !s.Powered:
 		return ErrPoweredOff
-	case !s.Registered:
+	case !s.Registered, s.Deaf:
 		return ErrStarting
 	}
 	return nil
@@ -35,6 +36,7 @@ func (c *Client) stateLocked() State {
 	s := State{Running: c.owner != "", Registered: c.owner != "" && c.registered == c.owner}
 	if a, ok := c.tree.choose(c.cfg.Adapter); ok {
 		s.Adapter, s.Address, s.Powered, s.Blocked = a.name(), a.address, a.powered, a.power == blocked
+		s.Deaf = a.deaf && c.cfg.Role == Server
 	}
 	return s
 }

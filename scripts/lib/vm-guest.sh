@@ -75,7 +75,10 @@ guest_radio() {
 		[Unit]
 		After=vm-radio.service
 		Wants=vm-radio.service
+		# Tests restart it as often as they like.
+		StartLimitIntervalSec=0
 	EOF
+	guest_file "$1" etc/systemd/system/bluetooth.service.d/reprovision.conf <"$root/systemd/bluetooth-watchdog.conf"
 	guest_wants "$1" vm-radio.service /etc/systemd/system
 	guest_wants "$1" bluetooth.service /usr/lib/systemd/system
 }
