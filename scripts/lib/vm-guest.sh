@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # The files that a guest gets over those of its Debian: how its radio, its
-# network to this machine and its shell come up. Sourced by scripts/vm.
+# network to this machine and its shell come up. Sourced by scripts/vm, whose
+# $root is the checkout.
+# shellcheck disable=SC2154
 
 # guest_file ROOT PATH [MODE] writes standard input to that file of the guest.
 guest_file() {
