@@ -69,7 +69,7 @@ func FuzzOpenPack(f *testing.F) {
 		f.Add(bytes.Clone(packed))
 	}
 	f.Fuzz(func(t *testing.T, packed []byte) {
-		if len(packed) > MaxBlob-SealOverhead {
+		if len(packed) > MaxBlob-2*SealOverhead {
 			return
 		}
 		sealed, err := key.Seal(KindPack, VaultID{1}, BlobID{1}, packed)
@@ -234,7 +234,7 @@ func FuzzLoad(f *testing.F) {
 		shelf := newShelf()
 		for i, plain := range [][]byte{first, second} {
 			packed, err := z.compress(zstd.SpeedDefault, plain)
-			if err != nil || len(packed) > MaxBlob-SealOverhead {
+			if err != nil || len(packed) > MaxBlob-2*SealOverhead {
 				return
 			}
 			id := h.Index[Critical][i]

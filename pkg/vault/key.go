@@ -22,13 +22,19 @@ const (
 	infoSeal  = "reprovision vault v1 seal"
 	infoID    = "reprovision vault v1 id"
 	infoChunk = "reprovision vault v1 chunk"
+	infoOuter = "reprovision vault v1 outer"
 )
 
 // Key is a vault's key. It never leaves the device but wrapped in a key slot.
 // Each purpose has a subkey of its own, derived by HKDF-SHA256. The zero Key
 // opens and seals nothing. It prints as "vault key", whatever the verb.
+//
+// A vault whose key was rotated has older keys, too: what they sealed opens still,
+// below the Outer layer that the reader put around it; nothing is sealed with them.
 type Key struct {
 	secret, seal, id, chunk [KeySize]byte
+	outer                   Outer
+	older                   []Key
 	set                     bool
 }
 
@@ -46,7 +52,9 @@ func KeyFromBytes(b []byte) (Key, error) {
 		return Key{}, fmt.Errorf("cannot make a vault key of %d bytes: want %d", len(b), KeySize)
 	}
 	copy(k.secret[:], b)
-	for info, sub := range map[string]*[KeySize]byte{infoSeal: &k.seal, infoID: &k.id, infoChunk: &k.chunk} {
+	for info, sub := range map[string]*[KeySize]byte{
+		infoSeal: &k.seal, infoID: &k.id, infoChunk: &k.chunk, infoOuter: (*[KeySize]byte)(&k.outer),
+	} {
 		d, err := hkdf.Key(sha256.New, b, nil, info, KeySize)
 		if err != nil {
 			return Key{}, fmt.Errorf("cannot derive a vault's subkey: %w", err)
@@ -56,7 +64,30 @@ func KeyFromBytes(b []byte) (Key, error) {
 	return k, nil
 }
 
-// Bytes are the 32 bytes of the key, to be wrapped in a key slot.
+// KeyOfAges makes a key of the 32 bytes of each key that the vault has had, the
+// newest, with which to seal, first.
+func KeyOfAges(keys [][]byte) (Key, error) {
+	var ages []Key
+	for _, b := range keys {
+		k, err := KeyFromBytes(b)
+		if err != nil {
+			return Key{}, err
+		}
+		ages = append(ages, k)
+	}
+	if len(ages) == 0 {
+		return Key{}, ErrNoKey
+	}
+	newest := ages[0]
+	newest.older = ages[1:]
+	return newest, nil
+}
+
+// Outer is the key of the layer that goes around what older keys have sealed. The
+// reader is told it for a rotation; it opens nothing by itself.
+func (k Key) Outer() Outer { return k.outer }
+
+// Bytes are the 32 bytes of the newest key, to be wrapped in a key slot.
 func (k Key) Bytes() []byte { return append([]byte(nil), k.secret[:]...) }
 
 // Equal compares two keys in constant time.

@@ -10,7 +10,7 @@ const (
 	// MaxHeader is the most bytes of an encoded header.
 	MaxHeader = 256 << 10
 	// MaxBlob is the most bytes of one sealed blob: a pack that does not
-	// compress at all, with the overhead of zstd and of the seal.
+	// compress at all, with the overhead of zstd and of both layers of seal.
 	MaxBlob = MaxPack + 4<<10
 	// MaxItems is the most items of a data set.
 	MaxItems = 1 << 20

@@ -83,7 +83,7 @@ func (s *SnapshotRecord) UnmarshalBinary(b []byte) error {
 	if len(w.Snapshot) != idSize || len(w.Parent) != idSize {
 		return fmt.Errorf("%w: snapshot: %w", ErrRecord, ErrBadID)
 	}
-	if w.Bytes < 0 || w.Seq == 0 || w.Seq == math.MaxUint64 || len(w.Header) < SealOverhead || len(w.Header) > MaxHeader+SealOverhead {
+	if w.Bytes < 0 || w.Seq == 0 || w.Seq == math.MaxUint64 || len(w.Header) < SealOverhead || len(w.Header) > MaxHeader+2*SealOverhead {
 		return fmt.Errorf("%w: generation %d, %d bytes, a header of %d", ErrRecord, w.Seq, w.Bytes, len(w.Header))
 	}
 	got := SnapshotRecord{

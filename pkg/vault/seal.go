@@ -51,45 +51,80 @@ func (k Key) Seal(kind Kind, vault VaultID, id BlobID, plain []byte) ([]byte, er
 	if err := k.check(); err != nil {
 		return nil, fmt.Errorf("cannot seal a %s: %w", kind, err)
 	}
-	if len(plain) > MaxBlob-SealOverhead {
+	if len(plain) > MaxBlob-2*SealOverhead { // the other is for the outer layer
 		return nil, fmt.Errorf("cannot seal a %s of %d bytes: %w", kind, len(plain), ErrLimit)
 	}
-	aead, err := chacha20poly1305.NewX(k.seal[:])
-	if err != nil {
-		return nil, fmt.Errorf("cannot seal a %s: %w", kind, err)
-	}
-	out := make([]byte, sealPrefix, SealOverhead+len(plain))
-	out[0], out[1] = sealFormat, byte(kind)
-	rand.Read(out[2:]) // never fails
-	return aead.Seal(out, out[2:sealPrefix], plain, sealContext(kind, vault, id)), nil
+	return seal(k.seal, sealFormat, kind, vault, id, plain)
 }
 
-// Open decrypts what Seal sealed for the same kind, vault and id. Every failure
-// wraps ErrSealBroken.
+// Open decrypts what Seal sealed for the same kind, vault and id, with this key or
+// an older one of the vault's. Every failure wraps ErrSealBroken.
 func (k Key) Open(kind Kind, vault VaultID, id BlobID, sealed []byte) ([]byte, error) {
 	if err := k.check(); err != nil {
 		return nil, fmt.Errorf("%w: cannot open %s %s: %w", ErrSealBroken, kind, id, err)
 	}
+	ages := append([]Key{k}, k.older...)
+	if len(sealed) > 0 && sealed[0] == outerFormat {
+		inner, err := k.unwrap(ages, kind, vault, id, sealed)
+		if err != nil {
+			return nil, err
+		}
+		sealed = inner
+	}
+	var err error
+	for _, age := range ages {
+		var plain []byte
+		if plain, err = open(age.seal, sealFormat, kind, vault, id, sealed); err == nil {
+			return plain, nil
+		}
+	}
+	return nil, err
+}
+
+// unwrap takes the outer layer off, whichever age's it is: a rotation may be under way.
+func (k Key) unwrap(ages []Key, kind Kind, vault VaultID, id BlobID, sealed []byte) (inner []byte, err error) {
+	for _, age := range ages {
+		if inner, err = open(age.outer, outerFormat, kind, vault, id, sealed); err == nil {
+			return inner, nil
+		}
+	}
+	return nil, err
+}
+
+// open opens one layer.
+func open(key [KeySize]byte, format byte, kind Kind, vault VaultID, id BlobID, sealed []byte) ([]byte, error) {
 	if len(sealed) < SealOverhead || len(sealed) > MaxBlob {
 		return nil, fmt.Errorf("%w: cannot open %s %s of %d bytes", ErrSealBroken, kind, id, len(sealed))
 	}
-	if sealed[0] != sealFormat || sealed[1] != byte(kind) {
+	if sealed[0] != format || sealed[1] != byte(kind) {
 		return nil, fmt.Errorf("%w: cannot open %s %s: it is of format %d and %s", ErrSealBroken, kind, id, sealed[0], Kind(sealed[1]))
 	}
-	aead, err := chacha20poly1305.NewX(k.seal[:])
+	aead, err := chacha20poly1305.NewX(key[:])
 	if err != nil {
 		return nil, fmt.Errorf("%w: cannot open %s %s: %w", ErrSealBroken, kind, id, err)
 	}
-	plain, err := aead.Open(nil, sealed[2:sealPrefix], sealed[sealPrefix:], sealContext(kind, vault, id))
+	plain, err := aead.Open(nil, sealed[2:sealPrefix], sealed[sealPrefix:], layerContext(format, kind, vault, id))
 	if err != nil {
 		return nil, fmt.Errorf("%w: cannot open %s %s: %w", ErrSealBroken, kind, id, err)
 	}
 	return plain, nil
 }
 
-// sealContext is the associated data that binds a blob to its place.
-func sealContext(kind Kind, vault VaultID, id BlobID) []byte {
-	b := append([]byte(sealMagic), sealFormat, byte(kind))
+// seal makes one layer.
+func seal(key [KeySize]byte, format byte, kind Kind, vault VaultID, id BlobID, plain []byte) ([]byte, error) {
+	aead, err := chacha20poly1305.NewX(key[:])
+	if err != nil {
+		return nil, fmt.Errorf("cannot seal a %s: %w", kind, err)
+	}
+	out := make([]byte, sealPrefix, SealOverhead+len(plain))
+	out[0], out[1] = format, byte(kind)
+	rand.Read(out[2:]) // never fails
+	return aead.Seal(out, out[2:sealPrefix], plain, layerContext(format, kind, vault, id)), nil
+}
+
+// layerContext is the associated data that binds a layer to its place.
+func layerContext(format byte, kind Kind, vault VaultID, id BlobID) []byte {
+	b := append([]byte(sealMagic), format, byte(kind))
 	b = append(b, vault[:]...)
 	return append(b, id[:]...)
 }

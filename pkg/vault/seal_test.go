@@ -13,7 +13,7 @@ import (
 
 func TestSealRoundTrip(t *testing.T) {
 	k := testKey(t)
-	for _, size := range []int{0, 1, 1000, MaxBlob - SealOverhead} {
+	for _, size := range []int{0, 1, 1000, MaxBlob - 2*SealOverhead} {
 		plain := bytes.Repeat([]byte{3}, size)
 		sealed, err := k.Seal(KindPack, VaultID{1}, BlobID{2}, plain)
 		if err != nil {

@@ -136,7 +136,7 @@ func TestPinned(t *testing.T) {
 		"id subkey":    {hex.EncodeToString(k.id[:8]), pinID},
 		"chunk subkey": {hex.EncodeToString(k.chunk[:8]), pinChunk},
 		"blob id":      {k.BlobID(KindPack, Bulk, SnapshotID{1}, []byte("plain")).String(), pinBlob},
-		"context":      {hex.EncodeToString(sealContext(KindIndex, VaultID{1}, BlobID{2})), "52505642" + "01" + "02" + "01" + strings.Repeat("00", 15) + "02" + strings.Repeat("00", 15)},
+		"context":      {hex.EncodeToString(layerContext(sealFormat, KindIndex, VaultID{1}, BlobID{2})), "52505642" + "01" + "02" + "01" + strings.Repeat("00", 15) + "02" + strings.Repeat("00", 15)},
 	} {
 		if tc.got != tc.want {
 			t.Errorf("%s is %s, want %s", what, tc.got, tc.want)

@@ -21,7 +21,7 @@ func (s *Store) Adopt(p vault.Portable) error {
 		if err != nil {
 			return err
 		}
-		if err := s.put(tx, in.id, p.Blobs); err != nil {
+		if err := s.put(tx, in.id, in.unlike(p.Blobs)); err != nil {
 			return err
 		}
 		if err := in.claim(next.Blobs); err != nil {
@@ -69,4 +69,18 @@ func (s *Store) lodge(tx *bbolt.Tx, r vault.Record) (room, error) {
 		return in, err
 	}
 	return enter(tx, r.ID)
+}
+
+// unlike leaves out the blobs that the vault has, whole, below another outer layer:
+// the key was rotated at one of two readers. What lies here stays; the newest key's
+// slots open either.
+func (r room) unlike(blobs []vault.StoredBlob) []vault.StoredBlob {
+	var out []vault.StoredBlob
+	for _, b := range blobs {
+		old, err := unsum(r.blobs.Get(b.ID[:]))
+		if err != nil || !vault.Rewrapped(old, b.Sealed) {
+			out = append(out, b)
+		}
+	}
+	return out
 }

@@ -41,6 +41,8 @@ func (s *Store) Compact(ctx context.Context) (freed int64, err error) {
 	if free < s.compactFree || free < size/2 || !roomFor(s.path, size-free+compactMargin) {
 		return 0, nil
 	}
+	s.copying.Lock()
+	defer s.copying.Unlock()
 	err = guard(func() error { return s.compact(ctx) })
 	if errors.Is(err, errOvertaken) {
 		return 0, nil
@@ -84,7 +86,7 @@ func (s *Store) compact(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	made, err := s.copyTo(ctx, to)
+	made, err := s.copyTo(&copier{ctx: ctx, to: to})
 	if err == nil {
 		err = s.replaceBy(to, name, made)
 	}
@@ -103,17 +105,17 @@ func removeCopy(name string) error {
 
 // copyTo copies everything and returns the number of the transaction whose state
 // that is.
-func (s *Store) copyTo(ctx context.Context, to *bbolt.DB) (made int, err error) {
+func (s *Store) copyTo(c *copier) (made int, err error) {
 	s.swap.RLock()
 	defer s.swap.RUnlock()
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		made = tx.ID()
-		c := copier{ctx: ctx, to: to, writes: &s.writes, begun: s.writes.Load()}
+		c.writes, c.begun = &s.writes, s.writes.Load()
 		err := tx.ForEach(func(name []byte, b *bbolt.Bucket) error { return c.bucket([][]byte{name}, b) })
 		return c.end(err)
 	})
 	if err == nil {
-		err = to.Sync()
+		err = c.to.Sync()
 	}
 	return made, err
 }
@@ -157,6 +159,8 @@ type copier struct {
 	to     *bbolt.DB
 	tx     *bbolt.Tx // nil: none is open
 	bytes  int
+	// change gives a value as the copy is to have it; nil: as it is. Keys come in order.
+	change func(path [][]byte, k, v []byte) ([]byte, error)
 }
 
 func (c *copier) bucket(path [][]byte, from *bbolt.Bucket) error {
@@ -166,6 +170,13 @@ func (c *copier) bucket(path [][]byte, from *bbolt.Bucket) error {
 	return from.ForEach(func(k, v []byte) error {
 		if v == nil {
 			return c.bucket(append(path[:len(path):len(path)], k), from.Bucket(k))
+		}
+		if c.change != nil {
+			changed, err := c.change(path, k, v)
+			if err != nil {
+				return err
+			}
+			v = changed
 		}
 		b, err := c.at(path, len(k)+len(v))
 		if err != nil {

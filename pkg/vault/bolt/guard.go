@@ -34,6 +34,8 @@ func (s *Store) view(f func(tx *bbolt.Tx) error) error {
 // update runs f in a write transaction. It is whole and on the disk, or has
 // not happened.
 func (s *Store) update(f func(tx *bbolt.Tx) error) error {
+	s.writing.RLock()
+	defer s.writing.RUnlock()
 	s.writes.Add(1)
 	s.swap.RLock()
 	defer s.swap.RUnlock()

@@ -48,12 +48,17 @@ type Store struct {
 	compactFree int64
 	writes      atomic.Uint64 // that were begun
 
+	writing  sync.RWMutex // held to read by each change, to write by a rotation
+	copying  sync.Mutex   // held while the file is copied, to be replaced by the copy
 	swap     sync.RWMutex // held to write while db is replaced
 	db       *bbolt.DB
 	pageSize int64 // of db
 }
 
-var _ vault.Store = (*Store)(nil)
+var (
+	_ vault.Store   = (*Store)(nil)
+	_ vault.Rotator = (*Store)(nil)
+)
 
 // Open opens the store at path, creating it and its directory where they are
 // missing, for this user alone. ErrLocked, ErrFormat and vault.ErrDamaged are
@@ -88,8 +93,10 @@ func (s *Store) open(path string, timeout time.Duration) error {
 	if err := os.Chmod(path, fileMode); err != nil {
 		return err
 	}
-	if err := removeCopy(path + compactSuffix); err != nil { // of a Compact that was killed
-		return err
+	for _, suffix := range []string{compactSuffix, freshSuffix} { // of a Compact or a Rotate that was killed
+		if err := removeCopy(path + suffix); err != nil {
+			return err
+		}
 	}
 	if err := s.checkSize(path); err != nil {
 		return err

@@ -131,7 +131,7 @@ func TestCompactGivesWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := s.copyTo(t.Context(), to)
+	made, err := s.copyTo(&copier{ctx: t.Context(), to: to})
 	if err != nil {
 		t.Fatal(err)
 	}

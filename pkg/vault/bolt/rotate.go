@@ -1,0 +1,156 @@
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// freshSuffix is that of the file that is to take the store's place while it is made.
+const freshSuffix = ".new"
+
+// Rotate implements vault.Rotator. bbolt leaves what was deleted in the free pages
+// of its file, so the store is written anew beside the old file and takes its place
+// by a rename: the old bytes, slots and seals are in neither the new file nor its
+// free pages, and a power cut leaves the one or the other. The old file is
+// overwritten before its space is given back. It takes as much room again as the
+// store has while it runs; reading goes on meanwhile.
+func (s *Store) Rotate(r vault.Record, rot vault.Rotation) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.writes.Add(1) // a Compact that is under way gives up
+	s.copying.Lock()
+	defer s.copying.Unlock()
+	err := guard(func() error { return s.rotate(r, rot) })
+	if err != nil {
+		return fmt.Errorf("cannot rotate vault %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+func (s *Store) rotate(r vault.Record, rot vault.Rotation) error {
+	c := &rewrite{record: r, rot: rot, sizes: make(map[vault.BlobID]int64)}
+	if err := s.view(c.begin); err != nil {
+		return err
+	}
+	name := s.path + freshSuffix
+	if err := removeCopy(name); err != nil {
+		return err
+	}
+	to, err := openFile(name, defaultTimeout, true)
+	if err != nil {
+		return err
+	}
+	made, err := s.copyTo(&copier{ctx: context.Background(), to: to, change: c.value})
+	if err != nil {
+		return errors.Join(err, to.Close(), removeCopy(name))
+	}
+	old, err := os.OpenFile(s.path, os.O_WRONLY, 0) // by this it is overwritten when it has no name any more
+	if err != nil {
+		return errors.Join(err, to.Close(), removeCopy(name))
+	}
+	defer old.Close()
+	if err := s.replaceBy(to, name, made); err != nil {
+		return errors.Join(err, to.Close(), removeCopy(name))
+	}
+	return overwrite(old)
+}
+
+// overwrite puts zeros in the place of a file's contents: all that can be done from
+// here about what a medium keeps of a file that was removed.
+func overwrite(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	zeros := make([]byte, 1<<20)
+	for at := int64(0); at < info.Size(); at += int64(len(zeros)) {
+		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), info.Size()-at)], at); err != nil {
+			return err
+		}
+	}
+	return f.Sync()
+}
+
+// rewrite is what a rotation makes of one vault while the store is copied.
+type rewrite struct {
+	rot    vault.Rotation
+	record vault.Record
+	sizes  map[vault.BlobID]int64 // of the vault's blobs, in the copy
+	bytes  int64                  // all of them
+}
+
+func (c *rewrite) begin(tx *bbolt.Tx) error {
+	in, err := enter(tx, c.record.ID)
+	if err != nil {
+		return err
+	}
+	if old, err := record(in.bucket); err == nil {
+		c.record.Created = old.Created
+	}
+	return nil
+}
+
+// value is a value as the copy has it.
+func (c *rewrite) value(path [][]byte, k, v []byte) ([]byte, error) {
+	if len(path) < 2 || string(path[0]) != bucketVaults || !bytes.Equal(path[1], c.record.ID[:]) {
+		return v, nil
+	}
+	switch {
+	case len(path) == 2 && (string(k) == keyRecord || string(k) == keyRecordCopy):
+		value, err := c.record.MarshalBinary()
+		return sum(value), err
+	case len(path) == 2 && string(k) == keyUsage:
+		return c.usage(v)
+	case len(path) == 3 && string(path[2]) == bucketBlobs && len(k) == len(vault.BlobID{}):
+		return c.blob(vault.BlobID(k), v)
+	case len(path) == 3 && string(path[2]) == bucketSnapshots:
+		return c.snapshot(k, v)
+	}
+	return v, nil
+}
+
+// blob rewraps a blob. A damaged one stays as it is: the device sends it again.
+func (c *rewrite) blob(id vault.BlobID, v []byte) ([]byte, error) {
+	sealed, err := unsum(v)
+	if err == nil && !c.rot.Wrap.IsZero() {
+		if sealed, err = c.rot.Blob(c.record.ID, id, sealed); err != nil {
+			return nil, err
+		}
+		v = sum(sealed)
+	}
+	c.sizes[id] = blobSize(v)
+	c.bytes += blobSize(v)
+	return v, nil
+}
+
+func (c *rewrite) snapshot(k, v []byte) ([]byte, error) {
+	s, err := snapshot(k, v)
+	if err != nil || c.rot.Wrap.IsZero() {
+		return v, nil
+	}
+	if s.Header, err = c.rot.Blob(c.record.ID, vault.BlobID(s.Snapshot), s.Header); err != nil {
+		return nil, err
+	}
+	s.Bytes = 0
+	for _, id := range s.Blobs {
+		s.Bytes += c.sizes[id]
+	}
+	value, err := s.MarshalBinary()
+	return sum(value), err
+}
+
+func (c *rewrite) usage(v []byte) ([]byte, error) {
+	if old, err := unsum(v); err != nil || len(old) != 16 {
+		return v, nil // damaged, and says so when it is next used
+	}
+	value := binary.BigEndian.AppendUint64(nil, uint64(len(c.sizes)))
+	return sum(binary.BigEndian.AppendUint64(value, uint64(c.bytes))), nil
+}

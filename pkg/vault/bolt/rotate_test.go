@@ -1,0 +1,201 @@
+package bolt
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/vault"
+	"github.com/reprovision/reprovision/pkg/vault/vaulttest"
+)
+
+// sealed is a vault with real seals in it.
+type sealed struct {
+	*testing.T
+	store *Store
+	path  string
+	key   vault.Key
+	r     vault.Record
+	head  vault.SnapshotRecord
+}
+
+func newSealed(t *testing.T) *sealed {
+	t.Helper()
+	s := &sealed{T: t, path: filepath.Join(t.TempDir(), "vault.db"), r: vaulttest.Record(1)}
+	var err error
+	if s.store, err = Open(s.path, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.store.Close() })
+	s.key = s.ages(1)
+	s.r.Slots = []vault.Slot{{Kind: "reader", Data: s.key.Bytes()}}
+	s.must(s.store.Create(s.r))
+	var blobs []vault.StoredBlob
+	for n := range 40 {
+		blobs = append(blobs, s.blob(byte(n+1)))
+	}
+	s.must(s.store.Put(s.r.ID, blobs))
+	c := vaulttest.Commit(s.r.ID, vault.SnapshotID{}, 1, nil, nil)
+	if c.Header, err = s.key.Seal(vault.KindHeader, s.r.ID, vault.BlobID(c.Snapshot), []byte("header")); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blobs[:39] { // the last one stays staged
+		c.Add = append(c.Add, b.ID)
+	}
+	s.must(s.store.Commit(s.r.ID, c, time.Unix(1, 0)))
+	return s
+}
+
+func (s *sealed) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *sealed) ages(n int) vault.Key {
+	s.Helper()
+	var keys [][]byte
+	for i := range n {
+		keys = append([][]byte{bytes.Repeat([]byte{0xc0 + byte(i)}, vault.KeySize)}, keys...)
+	}
+	k, err := vault.KeyOfAges(keys)
+	s.must(err)
+	return k
+}
+
+func (s *sealed) blob(n byte) vault.StoredBlob {
+	s.Helper()
+	id := vault.BlobID{n}
+	b, err := s.key.Seal(vault.KindPack, s.r.ID, id, bytes.Repeat([]byte{n}, 5000))
+	s.must(err)
+	return vault.StoredBlob{ID: id, Sealed: b}
+}
+
+// opens checks that a key opens all that the store holds.
+func (s *sealed) opens(key vault.Key) {
+	s.Helper()
+	list, err := s.store.Snapshots(s.r.ID)
+	s.must(err)
+	if len(list) != 1 || len(list[0].Blobs) != 39 {
+		s.Fatalf("%d snapshots", len(list))
+	}
+	s.head = list[0]
+	header, err := key.Open(vault.KindHeader, s.r.ID, vault.BlobID(s.head.Snapshot), s.head.Header)
+	if err != nil || string(header) != "header" {
+		s.Errorf("header: %v", err)
+	}
+	var total int64
+	for n := range 40 {
+		id := vault.BlobID{byte(n + 1)}
+		stored, err := s.store.Get(s.r.ID, id)
+		s.must(err)
+		plain, err := key.Open(vault.KindPack, s.r.ID, id, stored)
+		if err != nil || len(plain) != 5000 {
+			s.Errorf("blob %d: %v", n, err)
+		}
+		if n < 39 {
+			total += int64(len(stored))
+		}
+	}
+	if s.head.Bytes != total {
+		s.Errorf("the snapshot counts %d bytes, and has %d", s.head.Bytes, total)
+	}
+}
+
+// TestRotate rotates twice. Nothing of the key that lay in the reader slot, nor of
+// any blob or header as it was sealed before, is in any byte of the file; and the
+// store goes on as before, also after it is opened again.
+func TestRotate(t *testing.T) {
+	s := newSealed(t)
+	other := vaulttest.Record(2)
+	s.must(s.store.Create(other))
+	s.must(s.store.Put(other.ID, []vault.StoredBlob{s.blob(99)}))
+	s.opens(s.key)
+	old := [][]byte{s.key.Bytes(), s.head.Header[:40]}
+	for n := range 40 {
+		b, err := s.store.Get(s.r.ID, vault.BlobID{byte(n + 1)})
+		s.must(err)
+		old = append(old, b[:40], b[len(b)-40:])
+	}
+	s.r.Slots = []vault.Slot{{Kind: "passcode", Data: []byte("sealed")}}
+	for n := 2; n <= 3; n++ {
+		rot := vault.Rotation{Wrap: s.ages(n).Outer()}
+		if n > 2 {
+			rot.Strip = s.ages(n - 1).Outer()
+		}
+		s.must(s.store.Rotate(s.r, rot))
+		s.opens(s.ages(n))
+	}
+	raw, err := os.ReadFile(s.path)
+	s.must(err)
+	for _, b := range old {
+		if bytes.Contains(raw, b) {
+			t.Fatalf("%x is still in the file", b[:8])
+		}
+	}
+	if got, err := s.store.Get(other.ID, vault.BlobID{99}); err != nil || got[0] != 1 {
+		t.Errorf("another vault: %v", err)
+	}
+	s.must(s.store.Put(s.r.ID, []vault.StoredBlob{s.blob(50)}))
+	s.must(s.store.Unstage(s.r.ID))
+	s.must(s.store.Close())
+	s.must(os.WriteFile(s.path+freshSuffix, []byte("cut short"), 0o600))
+	s.store, err = Open(s.path, Options{})
+	s.must(err)
+	if r, err := s.store.Vault(s.r.ID); err != nil || len(r.Slots) != 1 || r.Slots[0].Kind != "passcode" || !r.Created.Equal(s.r.Created) {
+		t.Errorf("record %v, %v", r, err)
+	}
+	if info, err := os.Stat(s.path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	if _, err := os.Stat(s.path + freshSuffix); err == nil {
+		t.Error("what a rotation left behind is still there")
+	}
+	s.usage(39)
+}
+
+// usage compares what the store believes that it holds.
+func (s *sealed) usage(blobs int64) {
+	s.Helper()
+	s.must(s.store.Unstage(s.r.ID))
+	err := s.store.Put(s.r.ID, []vault.StoredBlob{s.blob(60)})
+	s.must(err)
+	s.store.limits = vault.Limits{Vaults: -1, Blobs: int(blobs) + 1, Bytes: -1}
+	if err := s.store.Put(s.r.ID, []vault.StoredBlob{s.blob(61)}); err == nil {
+		s.Error("the count of blobs is too low")
+	}
+	s.store.limits = vault.Limits{Vaults: -1, Blobs: -1, Bytes: -1}
+	s.must(s.store.Unstage(s.r.ID))
+}
+
+// TestRotateRefused leaves everything as it was where a blob cannot be rewrapped, and
+// for a vault that is not there.
+func TestRotateRefused(t *testing.T) {
+	s := newSealed(t)
+	s.must(s.store.Rotate(s.r, vault.Rotation{Wrap: s.ages(2).Outer()}))
+	if err := s.store.Rotate(s.r, vault.Rotation{Wrap: s.ages(3).Outer()}); err == nil {
+		t.Error("rotated without the key of the layer that is there")
+	}
+	s.opens(s.ages(2))
+	if err := s.store.Rotate(vaulttest.Record(7), vault.Rotation{}); err == nil {
+		t.Error("rotated a vault that is not there")
+	}
+	if _, err := os.Stat(s.path + freshSuffix); err == nil {
+		t.Error("a file was left behind")
+	}
+	s.must(s.store.Rotate(s.r, vault.Rotation{})) // slots only
+	s.opens(s.ages(2))
+}
+
+// TestRotateWithoutRoom: where the new file cannot be made, all stays as it was.
+func TestRotateWithoutRoom(t *testing.T) {
+	s := newSealed(t)
+	s.must(os.MkdirAll(filepath.Join(s.path+freshSuffix, "full"), 0o700))
+	if err := s.store.Rotate(s.r, vault.Rotation{Wrap: s.ages(2).Outer()}); err == nil {
+		t.Error("rotated")
+	}
+	s.opens(s.key)
+}
