@@ -1,0 +1,241 @@
+package attempts
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"pgregory.net/rapid"
+)
+
+const killEnv = "ATTEMPTS_KILL_PATH"
+
+// TestMain turns the test binary into the process to be killed when asked.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(killEnv); path != "" {
+		fmt.Println("error", guess(path))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// guess makes one attempt after the other and says each that was counted, until it
+// is killed.
+func guess(path string) error {
+	l, err := Open(path, Policy{Tries: 1 << 20}, time.Now)
+	if err != nil {
+		return err
+	}
+	for {
+		c, err := l.Begin([16]byte{1})
+		if err != nil {
+			return err
+		}
+		fmt.Println(c.Wrong)
+	}
+}
+
+// TestKill kills a process that guesses with -9, over and over. Each attempt that it
+// could have answered is in the count, and no more than the one under way besides.
+func TestKill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "attempts.db")
+	total := 0
+	for round := range 8 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), killEnv+"="+path)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for n := 0; n < 3+round && lines.Scan(); n++ {
+			if _, err := fmt.Sscan(lines.Text(), &total); err != nil {
+				t.Fatalf("%q", lines.Text())
+			}
+		}
+		_ = cmd.Process.Kill()
+		for lines.Scan() {
+			_, _ = fmt.Sscan(lines.Text(), &total)
+		}
+		_ = cmd.Wait()
+		l, err := Open(path, Policy{Tries: 1 << 20}, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := l.Look([16]byte{1})
+		if err != nil || c.Wrong < total || c.Wrong > total+1 {
+			t.Fatalf("round %d: %d are counted, %d were told; %v", round, c.Wrong, total, err)
+		}
+		total = c.Wrong
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// world is a ledger that is opened anew at every step, with a clock of its own, and
+// what it should say.
+type world struct {
+	path   string
+	now    time.Time
+	opened time.Time
+	policy Policy
+	wrong  map[byte]int
+	last   map[byte]time.Time
+}
+
+func (w *world) with(t *rapid.T, do func(*Ledger)) {
+	w.opened = w.now
+	l, err := Open(w.path, w.policy, func() time.Time { return w.now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// due is what the model says of an attempt now.
+func (w *world) due(vault byte) (wait time.Duration, locked bool) {
+	n := w.wrong[vault]
+	if n >= w.policy.Tries {
+		return 0, true
+	}
+	if n == 0 {
+		return 0, false
+	}
+	delay := w.policy.Delay
+	for range n - 1 {
+		delay = min(2*delay, w.policy.MaxDelay)
+	}
+	since := w.now.Sub(w.last[vault])
+	if since < 0 {
+		since = w.now.Sub(w.opened)
+	}
+	return max(0, delay-since), false
+}
+
+func (w *world) begin(t *rapid.T) {
+	vault := rapid.ByteRange(1, 2).Draw(t, "vault")
+	w.with(t, func(l *Ledger) {
+		wait, locked := w.due(vault)
+		c, err := l.Begin([16]byte{vault})
+		var out *LockedOut
+		switch {
+		case locked || wait > 0:
+			if !errors.As(err, &out) || !errors.Is(err, ErrLockedOut) || out.RetryAfter != wait {
+				t.Fatalf("locked %v, to wait %v: %v", locked, wait, err)
+			}
+		case err != nil:
+			t.Fatal(err)
+		default:
+			w.wrong[vault]++
+			w.last[vault] = w.now
+			if c.Left != w.policy.Tries-w.wrong[vault] {
+				t.Fatalf("%d left", c.Left)
+			}
+		}
+	})
+}
+
+func (w *world) reset(t *rapid.T) {
+	vault := rapid.ByteRange(1, 2).Draw(t, "vault")
+	w.with(t, func(l *Ledger) {
+		if err := l.Reset([16]byte{vault}); err != nil {
+			t.Fatal(err)
+		}
+		delete(w.wrong, vault)
+	})
+}
+
+func (w *world) check(t *rapid.T) {
+	w.with(t, func(l *Ledger) {
+		for _, vault := range []byte{1, 2} {
+			c, err := l.Look([16]byte{vault})
+			if err != nil || c.Wrong != w.wrong[vault] || c.Left != w.policy.Tries-w.wrong[vault] {
+				t.Fatalf("vault %d: %+v, %v; want %d", vault, c, err, w.wrong[vault])
+			}
+		}
+	})
+}
+
+// TestModel makes attempts, lets time pass or the clock jump back, and forgets, in any
+// order, with a restart at every step. Never is there one attempt more than the
+// policy has, and never one before its time.
+func TestModel(t *testing.T) {
+	dir, n := t.TempDir(), 0
+	rapid.Check(t, func(rt *rapid.T) {
+		n++
+		w := &world{
+			path: filepath.Join(dir, fmt.Sprint(n)), now: time.Unix(1_700_000_000, 0),
+			policy: Policy{Tries: rapid.IntRange(1, 6).Draw(rt, "tries"), Delay: time.Second, MaxDelay: 5 * time.Second},
+			wrong:  make(map[byte]int), last: make(map[byte]time.Time),
+		}
+		defer os.Remove(w.path)
+		steps := rapid.SliceOfN(rapid.IntRange(0, 9), 1, 12).Draw(rt, "steps")
+		for _, s := range steps {
+			switch {
+			case s < 5:
+				w.begin(rt)
+			case s < 8:
+				w.now = w.now.Add(time.Duration(rapid.IntRange(0, 6000).Draw(rt, "ms")) * time.Millisecond)
+			case s == 8:
+				w.now = w.now.Add(-time.Hour)
+			default:
+				w.reset(rt)
+			}
+			w.check(rt)
+		}
+	})
+}
+
+func TestDelays(t *testing.T) {
+	p := Policy{Tries: 10, Delay: time.Second, MaxDelay: 10 * time.Second}
+	for n, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 4: 8 * time.Second, 5: 10 * time.Second, 90: 10 * time.Second} {
+		if got := p.after(n); got != want {
+			t.Errorf("after %d: %v, want %v", n, got, want)
+		}
+	}
+}
+
+// TestDamaged changes each byte of a count: it never becomes a smaller one.
+func TestDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "attempts.db")
+	l, err := Open(path, Policy{Tries: 3}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := l.Begin([16]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	whole := encode(Count{Wrong: 1, Last: time.Now()})
+	for i := range len(whole) + 1 {
+		bad := append([]byte{}, whole...)
+		if i < len(bad) {
+			bad[i] ^= 1
+		} else {
+			bad = bad[:7]
+		}
+		err := l.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucket)).Put([]byte{1, 15: 0}, bad) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Begin([16]byte{1}); !errors.Is(err, ErrLockedOut) {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+}
