@@ -11,6 +11,7 @@ type Display struct {
 	mu       sync.Mutex
 	view     View
 	notice   string
+	alert    string // goes before the notice
 	watchers []chan View
 }
 
@@ -36,8 +37,29 @@ func (d *Display) ShowPaired(name string) { d.show(View{State: Paired, Name: nam
 // ShowFailed shows why the pairing came to nothing.
 func (d *Display) ShowFailed(reason string) { d.show(View{State: Failed, Reason: reason}) }
 
-// Clear goes back to idle. Nothing of a passcode is left.
-func (d *Display) Clear() { d.show(View{State: Idle}) }
+// Clear goes back to idle, or to the alert. Nothing of a passcode is left.
+func (d *Display) Clear() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.put(d.idle())
+}
+
+// SetAlert says what is wrong whenever no pairing goes on; empty for nothing.
+func (d *Display) SetAlert(reason string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.alert = reason
+	if s := d.view.State; s != Address && s != Passcode {
+		d.put(d.idle())
+	}
+}
+
+func (d *Display) idle() View {
+	if d.alert != "" {
+		return View{State: Alert, Reason: d.alert}
+	}
+	return View{State: Idle}
+}
 
 // SetNotice says what is shown while nothing else is: that a backup is overdue, and
 // whose. Empty takes it back. That a device was paired some time ago gives way to it.

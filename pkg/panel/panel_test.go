@@ -31,6 +31,7 @@ func TestLines(t *testing.T) {
 		{"paired", View{State: Paired, Name: "Grete's phone in the kitchen"},
 			[]string{"Paired with", "", "Grete's phone in the", "kitchen"}},
 		{"failed", View{State: Failed, Reason: "wrong passcode"}, []string{"Pairing failed", "", "wrong passcode"}},
+		{"alert", View{State: Alert, Reason: "from phone"}, []string{"Wrong passcode", "", "from phone"}},
 		{"no name", View{State: Paired}, []string{"Paired with", ""}},
 		{"escape codes", View{State: Paired, Name: "\x1b[2Jx\ny\u202eabc\xff"}, []string{"Paired with", "", "?[2Jx y?abc?"}},
 		{"wide", View{State: Paired, Name: strings.Repeat("日", 11)},
@@ -111,6 +112,28 @@ func TestDisplayTellsWatchers(t *testing.T) {
 	case v := <-views:
 		t.Errorf("a watcher that stopped saw %v", v)
 	default:
+	}
+}
+
+// TestAlertStays shows an alert whenever no pairing goes on, until it is taken back.
+func TestAlertStays(t *testing.T) {
+	d := New()
+	d.SetAlert("from phone")
+	alert := View{State: Alert, Reason: "from phone"}
+	for _, c := range []struct {
+		do   func()
+		want View
+	}{
+		{func() {}, alert},
+		{func() { d.ShowAddress("00:1A:7D:DA:71:13") }, View{State: Address, Address: "00:1A:7D:DA:71:13"}},
+		{func() { d.SetAlert("again") }, View{State: Address, Address: "00:1A:7D:DA:71:13"}},
+		{d.Clear, View{State: Alert, Reason: "again"}},
+		{func() { d.SetAlert("") }, View{State: Idle}},
+	} {
+		c.do()
+		if got := d.View(); got != c.want {
+			t.Errorf("shows %v, want %v", got, c.want)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ const (
 	Passcode State = "passcode" // the passcode, step 418
 	Paired   State = "paired"   // with whom, after step 422
 	Failed   State = "failed"   // why
+	Alert    State = "alert"    // reprovisioning passcodes were wrong, step 620
 )
 
 // View is what the display shows. Only the field that belongs to the state is
@@ -44,6 +45,8 @@ func (v View) text() []string {
 		return append([]string{"Passcode", "", "Enter it at the", "device:", ""}, wrap(group(v.Passcode), 3)...)
 	case Paired:
 		return append([]string{"Paired with", ""}, wrap(v.Name, 3)...)
+	case Alert:
+		return append([]string{"Wrong passcode", ""}, wrap(v.Reason, 6)...)
 	case Failed:
 		return append([]string{"Pairing failed", ""}, wrap(v.Reason, 6)...)
 	}
