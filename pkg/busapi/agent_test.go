@@ -18,6 +18,8 @@ import (
 type answers struct {
 	passcode func(ctx context.Context, reader string, retry bool) (string, error)
 	pin      func(reader string, left int64, retry bool) (string, error)
+	fresh    func(ctx context.Context, change bool) (string, error)
+	old      func(ctx context.Context, device string, retry bool) (string, error)
 	confirm  func(ctx context.Context, summary busapi.ReprovisionResult) (bool, error)
 }
 
@@ -27,6 +29,14 @@ func (a answers) PairingPasscode(ctx context.Context, reader string, retry bool)
 
 func (a answers) CardPIN(_ context.Context, reader string, left int64, retry bool) (string, error) {
 	return a.pin(reader, left, retry)
+}
+
+func (a answers) NewPasscode(ctx context.Context, change bool) (string, error) {
+	return a.fresh(ctx, change)
+}
+
+func (a answers) Passcode(ctx context.Context, device string, retry bool) (string, error) {
+	return a.old(ctx, device, retry)
 }
 
 func (a answers) ConfirmReprovision(ctx context.Context, s busapi.ReprovisionResult) (bool, error) {
@@ -90,7 +100,7 @@ func TestAgentGivesThePIN(t *testing.T) {
 			}
 			return c.pin, c.err
 		}})
-		err := device.SetPasscode(t.Context(), busapi.PasscodeRequest{CardPIN: true})
+		_, err := device.SetPasscode(t.Context(), busapi.PasscodeRequest{CardPIN: true})
 		if !errors.Is(err, c.want) || err == nil && <-pins != c.pin {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -126,6 +136,43 @@ func TestAgentAnswers(t *testing.T) {
 	stop()
 	if _, err := c.Pair(t.Context(), address); !errors.Is(err, busapi.ErrInputNeeded) {
 		t.Errorf("without an agent: %v", err)
+	}
+}
+
+// TestAgentSecrets carries reprovisioning passcodes to the byte, unlike those of
+// pairing.
+func TestAgentSecrets(t *testing.T) {
+	bus, got := bustest.Start(t), make(chan string, 2)
+	backend := &bustest.Device{}
+	bus.ServeDevice(t, backend)
+	c := dialDevice(t, bus)
+	serveAgent(t, c, answers{
+		fresh: func(_ context.Context, change bool) (string, error) { return fmt.Sprint(" two  words ", change), nil },
+		old: func(_ context.Context, device string, retry bool) (string, error) {
+			return fmt.Sprint(device, "\xff", retry), nil
+		},
+	})
+	backend.On("SetPasscode", func(ctx context.Context, p busapi.Prompter) error {
+		code, err := p.NewPasscode(ctx, true)
+		got <- code
+		return err
+	})
+	if r, err := c.SetPasscode(t.Context(), busapi.PasscodeRequest{Change: true}); err != nil || !r.Passcode || <-got != " two  words true" {
+		t.Errorf("the new passcode did not arrive: %v", err)
+	}
+	backend.On("Reprovision", func(ctx context.Context, p busapi.Prompter) error {
+		code, err := p.Passcode(ctx, "old phone", true)
+		got <- code
+		return err
+	})
+	if _, err := c.Reprovision(t.Context(), busapi.ReprovisionRequest{}); err != nil || <-got != "old phone\xfftrue" {
+		t.Errorf("the passcode did not arrive: %v", err)
+	}
+	if r, err := c.NewRecoveryCode(t.Context()); err != nil || r.Code == "" {
+		t.Errorf("recovery code: %v", err)
+	}
+	if r, err := c.ClearPasscode(t.Context()); err != nil || r.Passcode {
+		t.Errorf("clear: %v", err)
 	}
 }
 

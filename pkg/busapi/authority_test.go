@@ -80,9 +80,11 @@ func makeCall(ctx context.Context, method string) (err error) {
 	case "DisableAutoBackup":
 		_, err = c.DisableAutoBackup(ctx)
 	case "SetPasscode":
-		err = c.SetPasscode(ctx, busapi.PasscodeRequest{})
+		_, err = c.SetPasscode(ctx, busapi.PasscodeRequest{})
 	case "ClearPasscode":
-		err = c.ClearPasscode(ctx)
+		_, err = c.ClearPasscode(ctx)
+	case "NewRecoveryCode":
+		_, err = c.NewRecoveryCode(ctx)
 	case "Subscribe":
 		err = c.Conn().Object(busapi.DeviceName, busapi.DevicePath).Call("org.reprovision.Device1.Subscribe", 0).Err
 		err = busapi.FromBusError(err)
@@ -197,9 +199,9 @@ func guarded() map[string]string {
 	return map[string]string{
 		"Pair": "device.pair", "Unpair": "device.pair", "Backup": "device.backup", "Snapshots": "device.read",
 		"SnapshotItems": "device.read", "SnapshotDiff": "device.read", "Verify": "device.read", "Check": "device.read", "Reprovision": "device.reprovision",
-		"SetPasscode": "device.passcode", "ClearPasscode": "device.passcode",
 		"Forget": "device.forget", "Subscribe": "device.read",
 		"ConfigureAutoBackup": "device.schedule", "DisableAutoBackup": "device.schedule",
+		"SetPasscode": "device.passcode", "ClearPasscode": "device.passcode", "NewRecoveryCode": "device.passcode",
 		"Reader.Press": "reader.press", "Reader.Display": "reader.display", "Reader.Forget": "reader.forget",
 		"Reader.CardInit": "reader.card", "Reader.CardVerify": "reader.card", "Reader.CardPIN": "reader.pin",
 		"Reader.CardSetPIN": "reader.pin", "Reader.CardChangePIN": "reader.pin", "Reader.CardClearPIN": "reader.pin",

@@ -29,6 +29,8 @@ func (a *clientAgent) methods() map[string]any {
 	return map[string]any{
 		"RequestPairingPasscode": a.requestPairingPasscode,
 		"RequestCardPin":         a.requestCardPIN,
+		"RequestNewPasscode":     a.requestNewPasscode,
+		"RequestPasscode":        a.requestPasscode,
 		"ConfirmReprovision":     a.confirmReprovision,
 		"Cancel":                 a.cancel,
 		"Release":                a.cancel,
@@ -90,26 +92,12 @@ func agentError(err error) *dbus.Error {
 	return toBusError(err)
 }
 
-func (a *clientAgent) requestPairingPasscode(sender dbus.Sender, details Dict) (string, *dbus.Error) {
-	var d passcodeDetails
-	return a.answer(sender, details, &d, func(ctx context.Context) (string, error) {
-		return a.prompt.PairingPasscode(ctx, d.Reader, d.Retry)
-	})
-}
-
-func (a *clientAgent) requestCardPIN(sender dbus.Sender, details Dict) (string, *dbus.Error) {
-	var d pinDetails
-	return a.answer(sender, details, &d, func(ctx context.Context) (string, error) {
-		return a.prompt.CardPIN(ctx, d.Reader, d.Left, d.Retry)
-	})
-}
-
-// answer asks for a secret, with the details decoded.
-func (a *clientAgent) answer(sender dbus.Sender, details Dict, into any, ask func(context.Context) (string, error)) (string, *dbus.Error) {
+// text answers a prompt for a text; details is where its argument goes.
+func (a *clientAgent) text(sender dbus.Sender, dict Dict, details any, ask func(context.Context) (string, error)) (string, *dbus.Error) {
 	if err := a.check(sender); err != nil {
 		return "", toBusError(err)
 	}
-	if err := clientCodec().decode(details, into); err != nil {
+	if err := clientCodec().decode(dict, details); err != nil {
 		return "", toBusError(err)
 	}
 	ctx, end, err := a.begin()
@@ -122,6 +110,34 @@ func (a *clientAgent) answer(sender dbus.Sender, details Dict, into any, ask fun
 		return "", agentError(err)
 	}
 	return argToBus(code), nil
+}
+
+func (a *clientAgent) requestPairingPasscode(sender dbus.Sender, details Dict) (string, *dbus.Error) {
+	var d passcodeDetails
+	return a.text(sender, details, &d, func(ctx context.Context) (string, error) {
+		return a.prompt.PairingPasscode(ctx, d.Reader, d.Retry)
+	})
+}
+
+func (a *clientAgent) requestCardPIN(sender dbus.Sender, details Dict) (string, *dbus.Error) {
+	var d pinDetails
+	return a.text(sender, details, &d, func(ctx context.Context) (string, error) {
+		return a.prompt.CardPIN(ctx, d.Reader, d.Left, d.Retry)
+	})
+}
+
+func (a *clientAgent) requestNewPasscode(sender dbus.Sender, details Dict) (string, *dbus.Error) {
+	var d newPasscodeDetails
+	return a.text(sender, details, &d, func(ctx context.Context) (string, error) {
+		return a.prompt.NewPasscode(ctx, d.Change)
+	})
+}
+
+func (a *clientAgent) requestPasscode(sender dbus.Sender, details Dict) (string, *dbus.Error) {
+	var d ownerDetails
+	return a.text(sender, details, &d, func(ctx context.Context) (string, error) {
+		return a.prompt.Passcode(ctx, d.Device, d.Retry)
+	})
 }
 
 func (a *clientAgent) confirmReprovision(sender dbus.Sender, summary Dict) (bool, *dbus.Error) {

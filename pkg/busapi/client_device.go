@@ -104,15 +104,20 @@ func (c *DeviceClient) Forget(ctx context.Context, paths []string) (n int64, err
 	return n, err
 }
 
-// SetPasscode has a replacement device need a passcode (step 616). It is asked
-// from this connection's agent, or from the default one.
-func (c *DeviceClient) SetPasscode(ctx context.Context, req PasscodeRequest) error {
-	return c.call(ctx, "PasscodeSet", []any{clientCodec().encode(req)})
+// SetPasscode sets the reprovisioning passcode, which is asked from this connection's
+// agent or from the default one.
+func (c *DeviceClient) SetPasscode(ctx context.Context, req PasscodeRequest) (PasscodeResult, error) {
+	return callDict[PasscodeResult](ctx, c.client, "SetPasscode", clientCodec().encode(req))
 }
 
-// ClearPasscode lets every device open the data that the reader is paired with.
-func (c *DeviceClient) ClearPasscode(ctx context.Context) error {
-	return c.call(ctx, "PasscodeClear", nil)
+// ClearPasscode takes the reprovisioning passcode away.
+func (c *DeviceClient) ClearPasscode(ctx context.Context) (PasscodeResult, error) {
+	return callDict[PasscodeResult](ctx, c.client, "ClearPasscode")
+}
+
+// NewRecoveryCode makes a recovery code, in place of the one before.
+func (c *DeviceClient) NewRecoveryCode(ctx context.Context) (RecoveryCode, error) {
+	return callDict[RecoveryCode](ctx, c.client, "NewRecoveryCode")
 }
 
 // WatchProgress calls fn, from one goroutine, for each Progress of the daemon

@@ -30,7 +30,7 @@ func (d *Device) methods() map[string]any {
 		"Snapshots": d.callSnapshots, "SnapshotItems": d.callSnapshotItems, "Check": d.callCheck,
 		"Reprovision": d.callReprovision, "Forget": d.callForget, "SnapshotDiff": d.callSnapshotDiff, "Verify": d.callVerify,
 		"AutoBackup": d.callAutoBackup, "ConfigureAutoBackup": d.callConfigureAutoBackup, "DisableAutoBackup": d.callDisableAutoBackup,
-		"PasscodeSet": d.callPasscodeSet, "PasscodeClear": d.callPasscodeClear,
+		"SetPasscode": d.callSetPasscode, "ClearPasscode": d.callClearPasscode, "NewRecoveryCode": d.callNewRecoveryCode,
 		"RegisterAgent": d.callRegisterAgent, "UnregisterAgent": d.callUnregisterAgent,
 	}
 	d.subscription(actionRead, table)
@@ -150,18 +150,22 @@ func (d *Device) callForget(sender dbus.Sender, paths []string) (int64, *dbus.Er
 	})
 }
 
-func (d *Device) callPasscodeSet(sender dbus.Sender, request Dict) *dbus.Error {
-	return serveNothing(d.server, sender, "PasscodeSet", actionPasscode, func(ctx context.Context) error {
+func (d *Device) callSetPasscode(sender dbus.Sender, options Dict) (Dict, *dbus.Error) {
+	return serveDict(d.server, sender, "SetPasscode", actionPasscode, func(ctx context.Context) (PasscodeResult, error) {
 		var req PasscodeRequest
-		if err := serverCodec().decode(request, &req); err != nil {
-			return err
+		if err := serverCodec().decode(options, &req); err != nil {
+			return PasscodeResult{}, err
 		}
 		return d.backend.SetPasscode(ctx, req, d.prompterFor(sender))
 	})
 }
 
-func (d *Device) callPasscodeClear(sender dbus.Sender) *dbus.Error {
-	return serveNothing(d.server, sender, "PasscodeClear", actionPasscode, d.backend.ClearPasscode)
+func (d *Device) callClearPasscode(sender dbus.Sender) (Dict, *dbus.Error) {
+	return serveDict(d.server, sender, "ClearPasscode", actionPasscode, d.backend.ClearPasscode)
+}
+
+func (d *Device) callNewRecoveryCode(sender dbus.Sender) (Dict, *dbus.Error) {
+	return serveDict(d.server, sender, "NewRecoveryCode", actionPasscode, d.backend.NewRecoveryCode)
 }
 
 func (d *Device) callRegisterAgent(sender dbus.Sender, path dbus.ObjectPath) *dbus.Error {

@@ -26,7 +26,8 @@ const MaxAnswer = 16 << 20
 const (
 	maxText      = 3 * 4096         // bytes of a string: PATH_MAX, each byte escaped
 	maxList      = 4096             // entries of a list
-	maxPasscode  = 64               // bytes of an agent's answer
+	maxPasscode  = 64               // bytes of an agent's answer: a passcode of pairing
+	maxSecret    = 128              // one for restoring, or a recovery code
 	maxMessage   = 2048             // bytes of an error's message
 	maxPrompt    = 1 << 20          // bytes of the lists shown to an agent
 	maxAgents    = 64               // registered at one time

@@ -65,6 +65,39 @@ func (p *prompter) CardPIN(ctx context.Context, reader string, left int64, retry
 	return pin, nil
 }
 
+// newPasscodeDetails is the argument of Agent1.RequestNewPasscode.
+type newPasscodeDetails struct {
+	Change bool `json:"change"`
+}
+
+// NewPasscode implements Prompter.
+func (p *prompter) NewPasscode(ctx context.Context, change bool) (string, error) {
+	return p.secret(ctx, "RequestNewPasscode", serverCodec().encode(newPasscodeDetails{Change: change}))
+}
+
+// ownerDetails is the argument of Agent1.RequestPasscode.
+type ownerDetails struct {
+	Device string `json:"device"`
+	Retry  bool   `json:"retry"`
+}
+
+// Passcode implements Prompter (step 618).
+func (p *prompter) Passcode(ctx context.Context, device string, retry bool) (string, error) {
+	return p.secret(ctx, "RequestPasscode", serverCodec().encode(ownerDetails{Device: device, Retry: retry}))
+}
+
+// secret asks for something that the owner knows, to the byte.
+func (p *prompter) secret(ctx context.Context, method string, details Dict) (string, error) {
+	var code string
+	if err := p.ask(ctx, method, details, &code); err != nil {
+		return "", fmt.Errorf("cannot get the passcode: %w", err)
+	}
+	if code = fromBus(code); len(code) > maxSecret {
+		return "", fmt.Errorf("%w: the agent's passcode is longer than %d bytes", ErrInvalidArguments, maxSecret)
+	}
+	return code, nil
+}
+
 // ConfirmReprovision implements Prompter (step 622).
 func (p *prompter) ConfirmReprovision(ctx context.Context, summary ReprovisionResult) (bool, error) {
 	var yes bool

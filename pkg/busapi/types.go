@@ -81,6 +81,9 @@ type DeviceStatus struct {
 	Waiting        string           `json:"waiting"`            // what the daemon waits for the owner to say; empty for nothing
 	Watch          string           `json:"watch"`              // fanotify, inotify or off
 	Interrupted    bool             `json:"interrupted"`        // a restore was cut short and goes on when it can
+	Passcode       bool             `json:"passcode"`           // a reprovisioning passcode is set
+	CardPIN        bool             `json:"card_pin"`           // or it is the PIN of the card
+	RecoveryCode   bool             `json:"recovery_code"`      // there is a recovery code
 	Card           *CardInfo        `json:"card,omitempty"`     // as the reader last told
 	ReaderDamage   int64            `json:"reader_damage"`      // blobs of the newest snapshot that are damaged at the reader
 	Verified       *VerifyResult    `json:"verified,omitempty"` // the last restore drill; absent before the first
@@ -107,6 +110,21 @@ type ItemChange struct {
 	Change string `json:"change"` // added, changed, removed
 	Size   int64  `json:"size"`   // in the second; 0 when removed
 	Was    int64  `json:"was"`    // in the first; 0 when added
+}
+
+// PasscodeResult says what opens the data at the reader from now on.
+type PasscodeResult struct {
+	Passcode     bool     `json:"passcode"`      // a reprovisioning passcode is set
+	CardPIN      bool     `json:"card_pin"`      // or it is the PIN of the card
+	RecoveryCode bool     `json:"recovery_code"` // there is a recovery code
+	Card         CardInfo `json:"card"`          // anything but ok: what opened the data before may open what is on the card still
+}
+
+// RecoveryCode is a new recovery code. It is told this once.
+type RecoveryCode struct {
+	Code     string   `json:"code"`     // 28 digits and letters in groups of four
+	Passcode bool     `json:"passcode"` // a reprovisioning passcode is set, of either kind
+	Card     CardInfo `json:"card"`
 }
 
 // BackupResult is what one backup did (step 524).
@@ -175,7 +193,8 @@ type ReprovisionRequest struct {
 
 // PasscodeRequest says what the reprovisioning passcode is to be.
 type PasscodeRequest struct {
-	CardPIN bool `json:"card_pin"` // the PIN of the card
+	CardPIN bool `json:"card_pin"` // the PIN of the card; else the owner says it
+	Change  bool `json:"change"`   // there is one, which it replaces; not with CardPIN
 }
 
 // ReprovisionResult is what a reprovision did (step 624).
@@ -226,7 +245,7 @@ type ReaderStatus struct {
 
 // DisplayInfo is what the reader's display shows (steps 412 and 418).
 type DisplayInfo struct {
-	State    string   `json:"state"` // idle, address, passcode, paired, failed
+	State    string   `json:"state"` // idle, address, passcode, paired, failed, alert
 	Address  string   `json:"address"`
 	Passcode string   `json:"passcode"` // digits only; empty unless shown
 	Lines    []string `json:"lines"`
@@ -249,6 +268,11 @@ type Prompter interface {
 	// CardPIN asks for the PIN of the card in the reader (step 618); left is how
 	// many tries there are, -1 where that is not known.
 	CardPIN(ctx context.Context, reader string, left int64, retry bool) (string, error)
+	// NewPasscode asks for the passcode that is to be set; change: in place of one.
+	NewPasscode(ctx context.Context, change bool) (string, error)
+	// Passcode asks for the reprovisioning passcode of the data of an earlier device,
+	// or for its recovery code (step 618).
+	Passcode(ctx context.Context, device string, retry bool) (string, error)
 	// ConfirmReprovision asks whether to go on (step 622).
 	ConfirmReprovision(ctx context.Context, summary ReprovisionResult) (bool, error)
 }
@@ -274,10 +298,11 @@ type DeviceBackend interface {
 	AutoBackup(ctx context.Context) (AutoBackupInfo, error)
 	ConfigureAutoBackup(ctx context.Context, s AutoBackupSettings) (AutoBackupInfo, error)
 	DisableAutoBackup(ctx context.Context) (AutoBackupInfo, error)
-	// SetPasscode has a replacement device need a passcode (step 616).
-	SetPasscode(ctx context.Context, req PasscodeRequest, p Prompter) error
+	// SetPasscode sets the reprovisioning passcode (step 616), or another one.
+	SetPasscode(ctx context.Context, req PasscodeRequest, p Prompter) (PasscodeResult, error)
 	// ClearPasscode lets every device open the data that the reader is paired with.
-	ClearPasscode(ctx context.Context) error
+	ClearPasscode(ctx context.Context) (PasscodeResult, error)
+	NewRecoveryCode(ctx context.Context) (RecoveryCode, error)
 }
 
 // ReaderBackend is what scrd does behind its D-Bus object.

@@ -48,8 +48,8 @@ func (a *app) hints() []hint {
 		{busapi.ErrPairingClosed, "Press the reader's button (scrctl reader press), then run the command again while it shows its address."},
 		{busapi.ErrPINBlocked, "Give it a new PIN with the card's PUK: scrctl card pin set. If the PUK is blocked, too, only a reset of the card by its maker's program helps; the reader keeps what was on it."},
 		{busapi.ErrWrongPIN, "'scrctl card status' says how many tries are left; the card's PUK gives them back: scrctl card pin set"},
-		{busapi.ErrWrongPasscode, "A wrong passcode is void: run the command again with the new one that the reader shows."},
-		{busapi.ErrLockedOut, "Wait a while, then press the reader's button again."},
+		{busapi.ErrWrongPasscode, a.afterWrong()},
+		{busapi.ErrLockedOut, a.afterLockOut()},
 		{busapi.ErrNoLink, "Switch Bluetooth on here (rfkill unblock bluetooth; bluetoothctl power on), then run the command again."},
 		{busapi.ErrOutOfRange, "Bring the reader near, and see that it is switched on."},
 		{busapi.ErrNoData, "Run 'scrctl backup' while the data is there; 'scrctl snapshots' lists what the reader holds."},
@@ -58,6 +58,20 @@ func (a *app) hints() []hint {
 		{busapi.ErrBusy, "Wait for what is running; 'scrctl status' says what it is."},
 		{busapi.ErrNotAllowed, "Run it as root, or have the administrator allow it in polkit."},
 	}
+}
+
+func (a *app) afterWrong() string {
+	if a.doing == doingReprovision {
+		return "The reader counts wrong passcodes; the recovery code is taken in place of one."
+	}
+	return "A wrong passcode is void: run the command again with the new one that the reader shows."
+}
+
+func (a *app) afterLockOut() string {
+	if a.doing == doingReprovision {
+		return "Wait as long as the reader says; if it takes none at all, enter the recovery code in place of the passcode."
+	}
+	return "Wait a while, then press the reader's button again."
 }
 
 // unit is the systemd unit that the command needed.

@@ -90,8 +90,8 @@ func TestJSONOfEveryCommand(t *testing.T) {
 	auto := "by every last_reason last_result last_run mode next_due overdue_since prompt state"
 	display := "address lines passcode state"
 	for _, c := range []struct{ command, keys string }{
-		{"status", "activity card counts damaged in_range interrupted last_backup last_backup_age last_snapshot link_error name " +
-			"paired reader reader_daemon reader_damage waiting watch would_lose_bytes would_lose_items"},
+		{"status", "activity card card_pin counts damaged in_range interrupted last_backup last_backup_age last_snapshot link_error name " +
+			"paired passcode reader reader_daemon reader_damage recovery_code waiting watch would_lose_bytes would_lose_items"},
 		{"pair " + address + " --passcode 123456", "address id in_range name paired"},
 		{"unpair", "told"},
 		{"backup", "bytes_received bytes_sent card changed healed held items items_sent mode skipped snapshot truncated"},
@@ -108,9 +108,12 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		{"autobackup disable", auto},
 		{"reader status", "address card damage damaged_blobs devices last_scrub link_error name overdue pairing_open pairing_until " +
 			"scrubbing stored vaults"},
-		{"passcode set --card-pin", "mode"},
-		{"passcode clear", "mode"},
+		{"passcode set --card-pin", "card card_pin passcode recovery_code"},
 		{"card pin set --new-pin-file /proc/sys/kernel/ostype", "pin pin_tries"},
+		{"--quiet passcode set --passcode something", "card card_pin passcode recovery_code"},
+		{"--quiet passcode change --passcode something", "card card_pin passcode recovery_code"},
+		{"passcode clear", "card card_pin passcode recovery_code"},
+		{"--quiet recovery-code", "card code passcode"},
 		{"reader press", display},
 		{"reader display", display},
 		{"reader devices", "devices"},

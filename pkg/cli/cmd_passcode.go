@@ -9,45 +9,109 @@ import (
 	"github.com/reprovision/reprovision/pkg/busapi"
 )
 
+// secretFlags are those that a passcode, or a recovery code, comes by.
+func (o *owner) secretFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.passcode, "passcode", "", "the passcode; other users can see a command line, so for tests and scripts only")
+	cmd.Flags().StringVar(&o.file, "passcode-file", "", "read the passcode, or the recovery code, from the first line of this `FILE`")
+	_ = cmd.Flags().MarkHidden("passcode") // fails for a flag that is not there only
+	cmd.MarkFlagsMutuallyExclusive("passcode", "passcode-file")
+}
+
 func (a *app) passcodeCommand() *cobra.Command {
-	var cardPIN bool
-	var pinFile string
-	set := a.command("set", "Have a replacement device need a passcode", "set the passcode", cobra.NoArgs,
-		func(ctx context.Context, _ []string) error { return a.passcodeSet(ctx, cardPIN, pinFile) })
-	set.Flags().BoolVar(&cardPIN, "card-pin", false, "it is the PIN of the card in the reader")
-	set.Flags().StringVar(&pinFile, "pin-file", "", "read the card's PIN from the first line of this `FILE`")
-	return a.group("passcode", "The passcode by which a replacement device gets this one's data", set,
-		a.command("clear", "Let any device have the data that the reader is paired with", "clear the passcode", cobra.NoArgs, a.passcodeClear))
+	return a.group("passcode", "The passcode that a replacement device needs",
+		a.setPasscodeCommand("set", "Set the passcode", "set the passcode", false),
+		a.setPasscodeCommand("change", "Set another passcode", "change the passcode", true),
+		a.command("clear", "Take the passcode away: whoever has the reader has the data", "clear the passcode", cobra.NoArgs,
+			func(ctx context.Context, _ []string) error { return a.clearPasscode(ctx) }))
 }
 
-// passcodeDone is what both commands answer with.
-type passcodeDone struct {
-	Mode string `json:"mode"` // card-pin, none
+func (a *app) setPasscodeCommand(use, short, doing string, change bool) *cobra.Command {
+	answers, req := &owner{app: a}, busapi.PasscodeRequest{Change: change}
+	cmd := a.command(use, short, doing, cobra.NoArgs,
+		func(ctx context.Context, _ []string) error { return a.setPasscode(ctx, req, answers) })
+	answers.secretFlags(cmd)
+	if !change {
+		cmd.Flags().BoolVar(&req.CardPIN, "card-pin", false, "it is the PIN of the card in the reader, in place of a passcode")
+		answers.pinFlag(cmd)
+		for _, of := range []string{"passcode", "passcode-file"} {
+			cmd.MarkFlagsMutuallyExclusive("card-pin", of)
+		}
+	}
+	return cmd
 }
 
-func (a *app) passcodeSet(ctx context.Context, cardPIN bool, pinFile string) error {
-	if !cardPIN {
-		return usageError{errors.New("--card-pin is missing")}
+// pinFlag is the one that the card's PIN comes by.
+func (o *owner) pinFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.pinFile, "pin-file", "", "read the card's PIN from the first line of this `FILE`")
+}
+
+func (a *app) setPasscode(ctx context.Context, req busapi.PasscodeRequest, answers *owner) error {
+	if answers.pinFile != "" && !req.CardPIN {
+		return usageError{errors.New("--pin-file is for --card-pin")}
 	}
 	return a.withDevice(ctx, func(c *busapi.DeviceClient) error {
-		answers := &owner{app: a, pinFile: pinFile}
 		stop, err := c.ServeAgent(ctx, answers)
 		if err != nil {
 			return err
 		}
 		defer stop()
-		if err := c.SetPasscode(ctx, busapi.PasscodeRequest{CardPIN: true}); err != nil {
+		r, err := long(ctx, a, c, func() (busapi.PasscodeResult, error) { return c.SetPasscode(ctx, req) })
+		if err != nil {
 			return answers.explain(err)
 		}
-		return a.say(passcodeDone{"card-pin"}, func(p *printer) { p.line("A replacement device now needs the card and its PIN.") })
+		if err := a.say(r, func(p *printer) {
+			if r.CardPIN {
+				p.line("A replacement device now needs the card and its PIN, or a recovery code.")
+				return
+			}
+			p.line("The passcode is set. Without it, or a recovery code, nobody gets at the data.")
+		}); err != nil {
+			return err
+		}
+		if !r.RecoveryCode {
+			a.note("a passcode that is forgotten, or a card that is lost, makes the data useless once the device is lost: 'scrctl recovery-code' prints a way out, to be kept apart")
+		}
+		a.noteOldCard(r.Card)
+		return nil
 	})
 }
 
-func (a *app) passcodeClear(ctx context.Context, _ []string) error {
+// noteOldCard says that a card has not been written anew.
+func (a *app) noteOldCard(c busapi.CardInfo) {
+	if c.State != "ok" {
+		a.note("a card of these data that is not in the reader now opens as it did before, until it is put in")
+	}
+}
+
+func (a *app) clearPasscode(ctx context.Context) error {
 	return a.withDevice(ctx, func(c *busapi.DeviceClient) error {
-		if err := c.ClearPasscode(ctx); err != nil {
+		r, err := long(ctx, a, c, func() (busapi.PasscodeResult, error) { return c.ClearPasscode(ctx) })
+		if err != nil {
 			return err
 		}
-		return a.say(passcodeDone{"none"}, func(p *printer) { p.line("A replacement device now needs no passcode.") })
+		return a.say(r, func(p *printer) {
+			p.line("There is no passcode. Whoever has the reader or its card has the data.")
+		})
 	})
+}
+
+func (a *app) recoveryCodeCommand() *cobra.Command {
+	return a.command("recovery-code", "Print a new recovery code, once", "make a recovery code", cobra.NoArgs,
+		func(ctx context.Context, _ []string) error {
+			return a.withDevice(ctx, func(c *busapi.DeviceClient) error {
+				r, err := long(ctx, a, c, func() (busapi.RecoveryCode, error) { return c.NewRecoveryCode(ctx) })
+				if err != nil {
+					return err
+				}
+				if err := a.print(r, func(p *printer) { p.line("%s", r.Code) }); err != nil {
+					return err
+				}
+				a.note("write it down: it is not shown again, and a code from before is void")
+				if !r.Passcode {
+					a.note("no passcode is set, so whoever has the reader needs no code")
+				}
+				a.noteOldCard(r.Card)
+				return nil
+			})
+		})
 }

@@ -11,24 +11,28 @@ import (
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
+// doingReprovision is what errors of reprovision say could not be done.
+const doingReprovision = "reprovision"
+
 func (a *app) reprovisionCommand() *cobra.Command {
 	var req busapi.ReprovisionRequest
-	var pinFile string
-	cmd := a.command("reprovision", "Bring data back from the reader", "reprovision", cobra.NoArgs,
-		func(ctx context.Context, _ []string) error { return a.reprovision(ctx, req, pinFile) })
+	answers := &owner{app: a}
+	cmd := a.command("reprovision", "Bring data back from the reader", doingReprovision, cobra.NoArgs,
+		func(ctx context.Context, _ []string) error { return a.reprovision(ctx, req, answers) })
+	answers.secretFlags(cmd)
+	answers.pinFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&req.Classes, "class", nil, "only this `CLASS`: service-books, keys, preferences or user-data (repeatable)")
 	flags.StringArrayVar(&req.Paths, "path", nil, "only this `PATH` and what lies below it (repeatable)")
 	flags.StringVar(&req.Snapshot, "snapshot", "", "from the snapshot `ID` instead of the newest")
 	flags.StringVar(&req.From, "from", "", "take over the data of an earlier `DEVICE` of yours, by its name or vault")
-	flags.StringVar(&pinFile, "pin-file", "", "read the card's PIN, if it is needed, from the first line of this `FILE`")
 	flags.BoolVar(&req.DryRun, "dry-run", false, "say what would be done, and do nothing")
 	flags.BoolVar(&req.Yes, "yes", false, "do not ask")
 	return cmd
 }
 
 // reprovision carries out FIG. 6 at the owner's word (step 610).
-func (a *app) reprovision(ctx context.Context, req busapi.ReprovisionRequest, pinFile string) (err error) {
+func (a *app) reprovision(ctx context.Context, req busapi.ReprovisionRequest, answers *owner) (err error) {
 	for _, class := range req.Classes {
 		if _, err := userdata.ParseClass(class); err != nil {
 			return usageError{err}
@@ -41,7 +45,6 @@ func (a *app) reprovision(ctx context.Context, req busapi.ReprovisionRequest, pi
 		return fmt.Errorf("%w: --yes is missing", busapi.ErrInputNeeded)
 	}
 	return a.withDevice(ctx, func(c *busapi.DeviceClient) error {
-		answers := &owner{app: a, pinFile: pinFile}
 		stop, err := c.ServeAgent(ctx, answers)
 		if err != nil {
 			return err

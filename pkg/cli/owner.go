@@ -88,7 +88,10 @@ func (o *owner) CardPIN(ctx context.Context, reader string, left int64, retry bo
 	if !retry && o.pinFile != "" {
 		return readSecretFile(ctx, o.pinFile, "PIN")
 	}
-	if retry && (o.pinFile != "" || !o.another(retry)) {
+	if !retry && o.file != "" { // a recovery code, or whatever it is
+		return readSecretFile(ctx, o.file, "recovery code")
+	}
+	if retry && (o.pinFile != "" || o.file != "" || !o.another(retry)) {
 		return "", fmt.Errorf("%w: %s", busapi.ErrWrongPIN, triesText(left))
 	}
 	if retry {
@@ -97,6 +100,53 @@ func (o *owner) CardPIN(ctx context.Context, reader string, left int64, retry bo
 		o.another(retry)
 	}
 	return o.code(ctx, fmt.Sprintf("PIN of the card in %s: ", printable(reader)), "", "PIN", "--pin-file")
+}
+
+// NewPasscode implements busapi.Prompter.
+func (o *owner) NewPasscode(ctx context.Context, _ bool) (code string, err error) {
+	defer func() { o.refuse(err) }()
+	if o.passcode != "" {
+		return o.passcode, nil
+	}
+	if o.file != "" {
+		return readSecretFile(ctx, o.file, "passcode")
+	}
+	if code, err = o.ask(ctx, "New passcode for restoring: ", true); err != nil {
+		return "", err
+	}
+	if code == "" {
+		return "", fmt.Errorf("%w: no passcode was entered", busapi.ErrDeclined)
+	}
+	if !o.in.terminal {
+		return code, nil // who writes into a pipe makes no slips
+	}
+	again, err := o.ask(ctx, "The same once more: ", true)
+	if err == nil && again != code {
+		err = fmt.Errorf("%w: the two are not the same", busapi.ErrInvalidArguments)
+	}
+	return code, err
+}
+
+// Passcode implements busapi.Prompter (step 618).
+func (o *owner) Passcode(ctx context.Context, device string, retry bool) (code string, err error) {
+	defer func() { o.refuse(err) }()
+	if !retry && o.passcode != "" {
+		return o.passcode, nil
+	}
+	if !retry && o.file != "" {
+		return readSecretFile(ctx, o.file, "passcode")
+	}
+	if o.passcode != "" || o.file != "" || !o.another(retry) {
+		return "", fmt.Errorf("%w, and there is no other", busapi.ErrWrongPasscode)
+	}
+	if retry {
+		fmt.Fprintln(o.err, "That was wrong. The reader counts.")
+	}
+	code, err = o.ask(ctx, fmt.Sprintf("Passcode (or recovery code) for the data of %s: ", printable(device)), true)
+	if err == nil && code == "" {
+		return "", fmt.Errorf("%w: no passcode was entered", busapi.ErrDeclined)
+	}
+	return code, err
 }
 
 // ConfirmReprovision implements busapi.Prompter (step 622).

@@ -21,6 +21,7 @@ type Reader struct {
 
 	Link      ReaderLink     `toml:"link"`
 	Pairing   Pairing        `toml:"pairing"`
+	Passcode  Passcode       `toml:"passcode"`
 	Card      Card           `toml:"card"`
 	Store     Store          `toml:"store"`
 	Retention Retention      `toml:"retention"`
@@ -37,6 +38,16 @@ type ReaderLink struct {
 // Pairing bounds the time in which a device may pair (steps 410 to 422).
 type Pairing struct {
 	Window Duration `toml:"window"`
+}
+
+// Passcode bounds the guessing of reprovisioning passcodes (step 620).
+type Passcode struct {
+	Tries    int64    `toml:"tries"`     // wrong ones in a row, until only the recovery code helps
+	Delay    Duration `toml:"delay"`     // after the first wrong one; it doubles with each
+	MaxDelay Duration `toml:"max_delay"` // the longest
+	// WipeAfter is after how many wrong ones the data are deleted, here and on the
+	// card; 0 never.
+	WipeAfter int64 `toml:"wipe_after"`
 }
 
 // Card says where the smart card is.
@@ -60,6 +71,7 @@ func DefaultReader() Reader {
 		LogLevel: "info",
 		Link:     ReaderLink{Kind: RFCOMM, Path: "/run/scrd/reader.sock"},
 		Pairing:  Pairing{Window: Duration{2 * time.Minute}},
+		Passcode: Passcode{Tries: 10, Delay: Duration{time.Second}, MaxDelay: Duration{15 * time.Minute}},
 		Card:     Card{Kind: "auto", Size: 1 << 20, Profile: "auto"},
 		Store: Store{
 			Idle: Duration{30 * time.Second}, ScrubEvery: Duration{7 * 24 * time.Hour}, ScrubRate: 4 << 20,
@@ -99,6 +111,11 @@ func (r Reader) check() *Error {
 		oneOf("log_level", r.LogLevel, "debug", "info", "warn", "error"),
 		checkLink(r.Link.Kind, r.Link.Adapter, r.Link.Path),
 		within("pairing.window", r.Pairing.Window, time.Second, time.Hour),
+		atLeast("passcode.tries", r.Passcode.Tries, 1),
+		within("passcode.delay", r.Passcode.Delay, time.Millisecond, time.Hour),
+		within("passcode.max_delay", r.Passcode.MaxDelay, r.Passcode.Delay.Duration, 24*time.Hour),
+		atLeast("passcode.wipe_after", r.Passcode.WipeAfter, 0),
+		atLeast("passcode.tries", r.Passcode.Tries, r.Passcode.WipeAfter), // what is locked is not guessed at
 		oneOf("card.kind", r.Card.Kind, "auto", "pcsc", "file", "none"),
 		oneOf("card.profile", r.Card.Profile, "auto", "iso7816", "piv"),
 		checkOptionalFile("card.management_key_file", r.Card.ManagementKeyFile),

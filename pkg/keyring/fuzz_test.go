@@ -47,9 +47,9 @@ func FuzzParseIdentity(f *testing.F) {
 func FuzzParseVaultKey(f *testing.F) {
 	f.Add([]byte(`{"version":1,"vault":"AAAAAAAAAAAAAAAAAAAAAA==","key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, key, err := parseVaultKey(data)
-		if err == nil && len(key) != vaultKeyLength || err != nil && (key != nil || !errors.Is(err, ErrCorrupt)) {
-			t.Errorf("%d bytes of key, %v", len(key), err)
+		v, err := parseVaultKey(data)
+		if err == nil && v.check() != nil || err != nil && (v.Keys != nil || !errors.Is(err, ErrCorrupt)) {
+			t.Errorf("%d keys, %v", len(v.Keys), err)
 		}
 		if bytes.Contains([]byte(errorText(err)), []byte("AAAAAAAA")) {
 			t.Error("the error tells of the key")
@@ -67,33 +67,72 @@ func FuzzParseCard(f *testing.F) {
 	})
 }
 
-func FuzzOpenSlot(f *testing.F) {
-	secret, id := bytes.Repeat([]byte{7}, 32), [16]byte{1}
-	slot, err := SealSlot(secret, id, bytes.Repeat([]byte{9}, vaultKeyLength))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(slot)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if key, err := OpenSlot(secret, id, b); err == nil && (len(key) != vaultKeyLength || !bytes.Equal(b, slot)) || err != nil && !errors.Is(err, ErrSlot) {
-			t.Errorf("%x opens: %d bytes, %v", b, len(key), err)
-		}
-	})
-}
-
-func FuzzParseSlot(f *testing.F) {
-	f.Add([]byte(`{"version":1,"vault":"AAAAAAAAAAAAAAAAAAAAAA==","kind":"card-pin","slot":"AAAA"}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		doc, err := parseSlot(data)
-		if err != nil && !errors.Is(err, ErrCorrupt) || err == nil && (len(doc.Vault) != 16 || doc.Kind == "") {
-			t.Errorf("%+v, %v", doc, err)
-		}
-	})
-}
-
 func errorText(err error) string {
 	if err == nil {
 		return ""
 	}
 	return err.Error()
+}
+
+func FuzzDecodeBundle(f *testing.F) {
+	plain, err := Bundle{Keys: [][]byte{make([]byte, 32), make([]byte, 32)}}.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(plain)
+	f.Add(make([]byte, 32))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := DecodeBundle(data)
+		if err != nil {
+			if !errors.Is(err, ErrBundle) {
+				t.Errorf("error without ErrBundle: %v", err)
+			}
+			return
+		}
+		if _, err := b.Encode(); err != nil {
+			t.Errorf("cannot write what was read: %v", err)
+		}
+	})
+}
+
+func FuzzNormalizeRecoveryCode(f *testing.F) {
+	f.Add("0000-0000-0000-0000-0000-0000-00V1")
+	f.Fuzz(func(t *testing.T, s string) {
+		code, err := NormalizeRecoveryCode(s)
+		if err != nil {
+			return
+		}
+		if again, err := NormalizeRecoveryCode(FormatRecoveryCode(code)); err != nil || again != code || len(code) != RecoveryDigits {
+			t.Errorf("%q is %q, then %q: %v", s, code, again, err)
+		}
+	})
+}
+
+func FuzzLoadVerifier(f *testing.F) {
+	r, err := NewRegistration()
+	if err != nil {
+		f.Fatal(err)
+	}
+	e, err := NewEnrolment("secret", NoStretch)
+	if err != nil {
+		f.Fatal(err)
+	}
+	response, err := r.Respond(e.Request())
+	if err != nil {
+		f.Fatal(err)
+	}
+	record, _, err := e.Finish(response)
+	if err != nil {
+		f.Fatal(err)
+	}
+	stored, err := r.Finish(record)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(stored)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, err := LoadVerifier(data, nil); err != nil && !errors.Is(err, ErrCheck) {
+			t.Errorf("error without ErrCheck: %v", err)
+		}
+	})
 }

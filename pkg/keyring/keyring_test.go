@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -94,7 +95,7 @@ func TestFilesArePrivate(t *testing.T) {
 	if err := k.PutPeer(keyring.NewPeer(newKey(t), "phone", "", time.Now())); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.SetVaultKey([16]byte{1}, make([]byte, 32)); err != nil {
+	if err := k.SetVaultKey(keyring.VaultKey{Vault: [16]byte{1}, Bundle: keyring.Bundle{Keys: [][]byte{make([]byte, 32)}}}); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -118,12 +119,12 @@ func TestRefusesWhatOthersCanRead(t *testing.T) {
 	uses := map[string]func() error{
 		"identity.pem":   func() error { _, err := k.Identity(); return err },
 		"peers.json":     func() error { _, err := k.Peers(); return err },
-		"vault-key.json": func() error { _, _, err := k.VaultKey(); return err },
+		"vault-key.json": func() error { _, err := k.VaultKey(); return err },
 	}
 	if err := k.PutPeer(keyring.NewPeer(newKey(t), "phone", "", time.Now())); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.SetVaultKey([16]byte{1}, make([]byte, 32)); err != nil {
+	if err := k.SetVaultKey(keyring.VaultKey{Vault: [16]byte{1}, Bundle: keyring.Bundle{Keys: [][]byte{make([]byte, 32)}}}); err != nil {
 		t.Fatal(err)
 	}
 	for name, use := range uses {
@@ -158,7 +159,7 @@ func TestCorruptFilesStay(t *testing.T) {
 		"peers.json": func(k *keyring.Keyring) error {
 			return k.PutPeer(keyring.NewPeer(newKey(t), "phone", "", time.Now()))
 		},
-		"vault-key.json": func(k *keyring.Keyring) error { _, _, err := k.VaultKey(); return err },
+		"vault-key.json": func(k *keyring.Keyring) error { _, err := k.VaultKey(); return err },
 	}
 	for name, use := range uses {
 		for _, data := range []string{
@@ -195,7 +196,7 @@ func TestRefusesLinksAndPipes(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "vault-key.json"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := k.VaultKey(); !errors.Is(err, keyring.ErrCorrupt) {
+	if _, err := k.VaultKey(); !errors.Is(err, keyring.ErrCorrupt) {
 		t.Errorf("a directory: %v", err)
 	}
 }
@@ -316,34 +317,64 @@ func TestConcurrentPeers(t *testing.T) {
 
 func TestVaultKey(t *testing.T) {
 	k, dir := open(t)
-	if _, _, err := k.VaultKey(); !errors.Is(err, keyring.ErrNoVaultKey) {
+	if _, err := k.VaultKey(); !errors.Is(err, keyring.ErrNoVaultKey) {
 		t.Fatalf("empty slot: %v", err)
 	}
 	if err := k.ClearVaultKey(); err != nil {
 		t.Errorf("clearing an empty slot: %v", err)
 	}
-	id, key := [16]byte{1, 2, 3}, bytes.Repeat([]byte{7}, 32)
-	if err := k.SetVaultKey(id, key); err != nil {
+	slot, err := keyring.NewSlotKey(keyring.SlotPasscode, bytes.Repeat([]byte{3}, 64))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if key[0] != 7 {
+	bundle := keyring.Bundle{
+		Keys:       [][]byte{bytes.Repeat([]byte{7}, 32), bytes.Repeat([]byte{8}, 32)},
+		Recipients: map[string][]byte{keyring.SlotPasscode: slot.Recipient()},
+	}
+	next := keyring.Bundle{Keys: [][]byte{bytes.Repeat([]byte{9}, 32)}, Recipients: map[string][]byte{}}
+	for _, want := range []keyring.VaultKey{
+		{Vault: [16]byte{1, 2, 3}, Bundle: bundle, Protected: true, Next: &next},
+		{Vault: [16]byte{4}, Bundle: next},
+	} {
+		if err := k.SetVaultKey(want); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := k.VaultKey(); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %v, %v", got, err)
+		}
+	}
+	if bundle.Keys[0][0] != 7 {
 		t.Error("SetVaultKey changed the caller's key")
 	}
-	gotID, got, err := k.VaultKey()
-	if err != nil || gotID != id || !bytes.Equal(got, key) {
-		t.Errorf("got %x, %x, %v", gotID, got, err)
-	}
-	if err := k.SetVaultKey(id, key[:31]); err == nil {
-		t.Error("a short key was stored")
+	for _, bad := range []keyring.Bundle{
+		{}, {Keys: [][]byte{make([]byte, 31)}}, {Keys: make([][]byte, keyring.MaxKeys+1)},
+		{Keys: next.Keys, Recipients: map[string][]byte{"passcode": {1}}},
+	} {
+		if err := k.SetVaultKey(keyring.VaultKey{Bundle: bad}); !errors.Is(err, keyring.ErrBundle) {
+			t.Errorf("stored: %v", err)
+		}
 	}
 	if err := k.ClearVaultKey(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := k.VaultKey(); !errors.Is(err, keyring.ErrNoVaultKey) {
+	if _, err := k.VaultKey(); !errors.Is(err, keyring.ErrNoVaultKey) {
 		t.Errorf("after clearing: %v", err)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 		t.Errorf("%d files are left", len(entries))
+	}
+}
+
+// TestVaultKeyOfVersion1 reads what was written before there were slots.
+func TestVaultKeyOfVersion1(t *testing.T) {
+	k, dir := open(t)
+	old := `{"version":1,"vault":"AQAAAAAAAAAAAAAAAAAAAA==","key":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="}`
+	if err := os.WriteFile(filepath.Join(dir, "vault-key.json"), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v, err := k.VaultKey()
+	if err != nil || v.Vault != [16]byte{1} || len(v.Keys) != 1 || v.Keys[0][31] != 7 || v.Protected || v.Next != nil {
+		t.Errorf("%v, %v", v, err)
 	}
 }
 

@@ -34,6 +34,7 @@ const (
 
 const (
 	bindingLabel   = "reprovision/1 pairing"
+	unlockLabel    = "reprovision/1 unlock"
 	exporterLength = 32
 )
 
@@ -42,11 +43,21 @@ const (
 // EXPORTER-Channel-Binding (RFC 9266), 32 bytes. Each part is preceded by its
 // length in two bytes, big-endian.
 func Binding(exporter []byte, device, reader ed25519.PublicKey) ([]byte, error) {
+	return bind(bindingLabel, exporter, device, reader)
+}
+
+// UnlockBinding does the same for the ceremony that opens a key slot of a vault
+// (step 620): vault and kind say which.
+func UnlockBinding(exporter []byte, device, reader ed25519.PublicKey, vault [16]byte, kind string) ([]byte, error) {
+	return bind(unlockLabel, exporter, device, reader, vault[:], []byte(kind))
+}
+
+func bind(label string, exporter []byte, device, reader ed25519.PublicKey, more ...[]byte) ([]byte, error) {
 	if len(exporter) != exporterLength || len(device) != ed25519.PublicKeySize || len(reader) != ed25519.PublicKeySize {
 		return nil, errors.New("cannot bind a passcode: exporter or key has a wrong length")
 	}
 	var b []byte
-	for _, part := range [][]byte{[]byte(bindingLabel), exporter, SPKI(device), SPKI(reader)} {
+	for _, part := range append([][]byte{[]byte(label), exporter, SPKI(device), SPKI(reader)}, more...) {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(part)))
 		b = append(b, part...)
 	}
@@ -199,22 +210,31 @@ func (p *Prover) KE1() []byte { return p.ke1 }
 // KE3, 64 bytes. ErrWrongPasscode means that it does not, and that KE3 must not
 // and cannot be sent.
 func (p *Prover) Finish(ke2 []byte) ([]byte, error) {
+	ke3, _, err := p.FinishWithKey(ke2)
+	return ke3, err
+}
+
+// FinishWithKey is Finish that also returns the export key of OPAQUE, 64 bytes:
+// the same for each run with one registration and its passcode, and known to
+// nobody else.
+func (p *Prover) FinishWithKey(ke2 []byte) (ke3, exportKey []byte, err error) {
 	client := p.client
 	p.client = nil
 	if client == nil {
-		return nil, fmt.Errorf("cannot finish: %w", ErrSpent)
+		return nil, nil, fmt.Errorf("cannot finish: %w", ErrSpent)
 	}
 	defer client.ClearState()
 	message, err := client.Deserialize.KE2(ke2)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read KE2: %w: %w", ErrBadMessage, err)
+		return nil, nil, fmt.Errorf("cannot read KE2: %w: %w", ErrBadMessage, err)
 	}
-	ke3, _, _, err := client.GenerateKE3(message, []byte(deviceParty), []byte(readerParty), &opaque.ClientOptions{})
+	last, session, exportKey, err := client.GenerateKE3(message, []byte(deviceParty), []byte(readerParty), &opaque.ClientOptions{})
+	clear(session)
 	if errors.Is(err, opaque.ErrAuthentication) {
-		return nil, ErrWrongPasscode
+		return nil, nil, ErrWrongPasscode
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot finish: %w: %w", ErrBadMessage, err)
+		return nil, nil, fmt.Errorf("cannot finish: %w: %w", ErrBadMessage, err)
 	}
-	return ke3.Serialize(), nil
+	return last.Serialize(), exportKey, nil
 }

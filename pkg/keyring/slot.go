@@ -1,147 +1,90 @@
 package keyring
 
 import (
-	"crypto/cipher"
 	"crypto/hkdf"
-	"crypto/rand"
+	"crypto/hpke"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-
-	"golang.org/x/crypto/chacha20poly1305"
 )
+
+// ErrSlot is wrapped by the error about a key slot that does not open: another
+// secret, vault or kind than it was sealed for, or changed bytes.
+var ErrSlot = errors.New("key slot does not open")
 
 const (
-	slotFile    = "slot.json"
-	slotVersion = 1
-	maxSlot     = 1024
+	slotInfo   = "reprovision slot v1"
+	slotFormat = 1
+	maxSlot    = maxBundle + 4<<10 // bytes
 )
 
-// SlotCardPIN is the kind of key slot whose secret the card gives away after its PIN.
-const SlotCardPIN = "card-pin"
+// slotKEM is X-Wing, so that a slot that was copied today stays closed to a
+// quantum computer, as a recorded session does.
+func slotKEM() hpke.KEM { return hpke.MLKEM768X25519() }
 
-// The bytes of a card-pin slot: format, nonce, sealed vault key.
-const (
-	pinSlotFormat = 1
-	pinSlotInfo   = "reprovision card-pin slot 1"
-	pinSlotLength = 1 + chacha20poly1305.NonceSizeX + vaultKeyLength + chacha20poly1305.Overhead
-	minSecret     = 16 // bytes
-)
-
-// Errors about key slots.
-var (
-	// ErrNoSlot is returned by Slot when the owner chose no passcode.
-	ErrNoSlot = errors.New("no key slot on this device")
-	// ErrSlot means that a key slot does not open with that secret.
-	ErrSlot = errors.New("the key slot does not open")
-)
-
-// SealSlot wraps the key of a vault with a secret of the card's: at least 16
-// bytes, and never the PIN, which is short.
-func SealSlot(secret []byte, vaultID [16]byte, key []byte) ([]byte, error) {
-	if len(key) != vaultKeyLength {
-		return nil, fmt.Errorf("cannot make a key slot: a vault key of %d bytes", len(key))
-	}
-	aead, err := slotCipher(secret, vaultID)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a key slot: %w", err)
-	}
-	b := make([]byte, 1+chacha20poly1305.NonceSizeX, pinSlotLength)
-	b[0] = pinSlotFormat
-	if _, err := rand.Read(b[1:]); err != nil {
-		return nil, fmt.Errorf("cannot make a key slot: %w", err)
-	}
-	return aead.Seal(b, b[1:], key, slotData(vaultID)), nil
+// SlotKey opens slots of one kind. It comes from the export key of OPAQUE, and so
+// from what the owner types, or from the secret that a card gives away after its PIN.
+type SlotKey struct {
+	kind    string
+	private hpke.PrivateKey
 }
 
-// OpenSlot is the reverse of SealSlot; ErrSlot for another secret or vault, and
-// for bytes that are no slot.
-func OpenSlot(secret []byte, vaultID [16]byte, slot []byte) ([]byte, error) {
-	if len(slot) != pinSlotLength || slot[0] != pinSlotFormat {
-		return nil, ErrSlot
+// minSecret is the least bytes that the key of a slot is made of: never a PIN.
+const minSecret = 16
+
+// NewSlotKey derives the key of a kind of slot from an export key, or from a secret of
+// the card's.
+func NewSlotKey(kind string, exportKey []byte) (SlotKey, error) {
+	if len(exportKey) < minSecret {
+		return SlotKey{}, fmt.Errorf("cannot derive the key of a slot: a secret of %d bytes", len(exportKey))
 	}
-	aead, err := slotCipher(secret, vaultID)
+	seed, err := hkdf.Key(sha256.New, exportKey, nil, slotInfo+" "+kind, 32)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSlot, err)
+		return SlotKey{}, fmt.Errorf("cannot derive the key of a slot: %w", err)
 	}
-	nonce := slot[1 : 1+chacha20poly1305.NonceSizeX]
-	key, err := aead.Open(nil, nonce, slot[1+chacha20poly1305.NonceSizeX:], slotData(vaultID))
+	defer clear(seed)
+	private, err := slotKEM().DeriveKeyPair(seed)
 	if err != nil {
-		return nil, ErrSlot
+		return SlotKey{}, fmt.Errorf("cannot derive the key of a slot: %w", err)
 	}
-	return key, nil
+	return SlotKey{kind: kind, private: private}, nil
 }
 
-func slotCipher(secret []byte, vaultID [16]byte) (cipher.AEAD, error) {
-	if len(secret) < minSecret {
-		return nil, fmt.Errorf("a secret of %d bytes", len(secret))
+// Recipient is the public half, for Bundle.Recipients.
+func (k SlotKey) Recipient() []byte { return k.private.PublicKey().Bytes() }
+
+// Open opens the slot of a vault; every failure wraps ErrSlot or ErrBundle.
+func (k SlotKey) Open(vault [16]byte, slot []byte) (Bundle, error) {
+	if len(slot) == 0 || len(slot) > maxSlot || slot[0] != slotFormat {
+		return Bundle{}, fmt.Errorf("%w: %d bytes", ErrSlot, len(slot))
 	}
-	key, err := hkdf.Key(sha256.New, secret, vaultID[:], pinSlotInfo, chacha20poly1305.KeySize)
+	plain, err := hpke.Open(k.private, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), slotContext(vault, k.kind), slot[1:])
+	if err != nil {
+		return Bundle{}, ErrSlot
+	}
+	defer clear(plain)
+	return DecodeBundle(plain)
+}
+
+// SealSlot makes the contents of the slot of a kind that is one of the bundle's
+// recipients: format (1 byte) | HPKE's encapsulated key and ciphertext.
+func (b Bundle) SealSlot(vault [16]byte, kind string) ([]byte, error) {
+	public, err := slotKEM().NewPublicKey(b.Recipients[kind])
+	if err != nil {
+		return nil, fmt.Errorf("cannot seal a %s slot: %w", kind, err)
+	}
+	plain, err := b.Encode()
 	if err != nil {
 		return nil, err
 	}
-	defer clear(key)
-	return chacha20poly1305.NewX(key)
-}
-
-// slotData is bound into a slot.
-func slotData(vaultID [16]byte) []byte {
-	return append([]byte{'R', 'P', 'C', 'P', pinSlotFormat}, vaultID[:]...)
-}
-
-// slotDocument says that the owner chose a passcode, and how the vault's slot
-// looks, so that a reader that lost it gets the same again and never one that is
-// open to everybody.
-type slotDocument struct {
-	Version int    `json:"version"`
-	Vault   []byte `json:"vault"` // 16 bytes, base64
-	Kind    string `json:"kind"`
-	Slot    []byte `json:"slot"` // base64
-}
-
-// SetSlot remembers the key slot of a vault, durably.
-func (k *Keyring) SetSlot(vaultID [16]byte, kind string, slot []byte) error {
-	data, err := encode(slotDocument{Version: slotVersion, Vault: vaultID[:], Kind: kind, Slot: slot})
-	if err == nil {
-		err = k.locked(func() error { return k.write(slotFile, data) })
-	}
+	defer clear(plain)
+	sealed, err := hpke.Seal(public, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), slotContext(vault, kind), plain)
 	if err != nil {
-		return fmt.Errorf("cannot store key slot: %w", err)
+		return nil, fmt.Errorf("cannot seal a %s slot: %w", kind, err)
 	}
-	return nil
+	return append([]byte{slotFormat}, sealed...), nil
 }
 
-// Slot returns what SetSlot stored; ErrNoSlot, wrapped, where there is none.
-func (k *Keyring) Slot() (vaultID [16]byte, kind string, slot []byte, err error) {
-	data, err := k.read(slotFile)
-	if missing(err) {
-		err = ErrNoSlot
-	}
-	var doc slotDocument
-	if err == nil {
-		doc, err = parseSlot(data)
-	}
-	if err != nil {
-		return vaultID, "", nil, fmt.Errorf("cannot load key slot: %w", err)
-	}
-	return [16]byte(doc.Vault), doc.Kind, doc.Slot, nil
-}
-
-func parseSlot(data []byte) (slotDocument, error) {
-	var doc slotDocument
-	if err := decode(slotFile, data, &doc); err != nil {
-		return slotDocument{}, err
-	}
-	if doc.Version != slotVersion || len(doc.Vault) != 16 || doc.Kind == "" || len(doc.Slot) > maxSlot {
-		return slotDocument{}, fmt.Errorf("%w: %s has wrong lengths or version", ErrCorrupt, slotFile)
-	}
-	return doc, nil
-}
-
-// ClearSlot forgets the slot; that there is none is no error.
-func (k *Keyring) ClearSlot() error {
-	if err := k.locked(func() error { return k.remove(slotFile) }); err != nil {
-		return fmt.Errorf("cannot forget key slot: %w", err)
-	}
-	return nil
+func slotContext(vault [16]byte, kind string) []byte {
+	return append(append([]byte(slotInfo), vault[:]...), kind...)
 }

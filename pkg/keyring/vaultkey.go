@@ -7,7 +7,7 @@ import (
 
 const (
 	vaultKeyFile    = "vault-key.json"
-	vaultKeyVersion = 1
+	vaultKeyVersion = 2
 	vaultKeyLength  = 32 // bytes
 )
 
@@ -15,24 +15,54 @@ const (
 // was backed up yet, or this is a replacement device.
 var ErrNoVaultKey = errors.New("no vault key on this device")
 
-// vaultKeyDocument is the device slot: the one place where the vault key lies
-// unwrapped.
-type vaultKeyDocument struct {
-	Version int    `json:"version"`
-	Vault   []byte `json:"vault"` // 16 bytes, base64
-	Key     []byte `json:"key"`   // 32 bytes, base64
+// VaultKey is the device slot: the one place where the vault's keys lie unwrapped.
+type VaultKey struct {
+	Vault [16]byte
+	Bundle
+	// Protected says that the owner has set a passcode: the reader gets no slot
+	// that opens without one, whatever becomes of the vault.
+	Protected bool
+	// Next is a bundle that may be in force at the reader already, nil for none:
+	// a rotation that was cut short. Its first key is the only one that is new.
+	Next *Bundle
+	// NextProtected is what Protected is to be with it.
+	NextProtected bool
 }
 
-// SetVaultKey fills the device slot with the key (32 bytes) of a vault, durably.
-func (k *Keyring) SetVaultKey(vaultID [16]byte, key []byte) error {
-	if len(key) != vaultKeyLength {
-		return fmt.Errorf("cannot store vault key: it has %d bytes, want %d", len(key), vaultKeyLength)
+// vaultKeyDocument is how it is written. Version 1 had a single key and nothing else.
+type vaultKeyDocument struct {
+	Version    int               `json:"version"`
+	Vault      []byte            `json:"vault"`          // 16 bytes, base64
+	Key        []byte            `json:"key,omitempty"`  // 32 bytes, base64; version 1 only
+	Keys       [][]byte          `json:"keys,omitempty"` // the newest first
+	Recipients map[string][]byte `json:"recipients,omitempty"`
+	Protected  bool              `json:"protected,omitempty"`
+	Next       []byte            `json:"next,omitempty"` // as Bundle.Encode writes it
+
+	NextProtected bool `json:"next_protected,omitempty"`
+}
+
+// SetVaultKey fills the device slot, durably.
+func (k *Keyring) SetVaultKey(v VaultKey) error {
+	if err := v.check(); err != nil {
+		return fmt.Errorf("cannot store vault key: %w", err)
 	}
-	data, err := encode(vaultKeyDocument{Version: vaultKeyVersion, Vault: vaultID[:], Key: key})
+	doc := vaultKeyDocument{
+		Version: vaultKeyVersion, Vault: v.Vault[:], Keys: v.Keys, Recipients: v.Recipients, Protected: v.Protected,
+		NextProtected: v.NextProtected,
+	}
+	var err error
+	if v.Next != nil {
+		if doc.Next, err = v.Next.Encode(); err != nil {
+			return fmt.Errorf("cannot store vault key: %w", err)
+		}
+	}
+	data, err := encode(doc)
 	if err == nil {
 		err = k.locked(func() error { return k.write(vaultKeyFile, data) })
 	}
 	clear(data)
+	clear(doc.Next)
 	if err != nil {
 		return fmt.Errorf("cannot store vault key: %w", err)
 	}
@@ -40,31 +70,48 @@ func (k *Keyring) SetVaultKey(vaultID [16]byte, key []byte) error {
 }
 
 // VaultKey returns what SetVaultKey stored; ErrNoVaultKey, wrapped, if the slot
-// is empty. The caller may clear the key.
-func (k *Keyring) VaultKey() (vaultID [16]byte, key []byte, err error) {
+// is empty. The caller may clear the keys.
+func (k *Keyring) VaultKey() (VaultKey, error) {
 	data, err := k.read(vaultKeyFile)
 	if missing(err) {
-		return vaultID, nil, fmt.Errorf("cannot load vault key: %w", ErrNoVaultKey)
+		return VaultKey{}, fmt.Errorf("cannot load vault key: %w", ErrNoVaultKey)
 	}
 	if err != nil {
-		return vaultID, nil, fmt.Errorf("cannot load vault key: %w", err)
+		return VaultKey{}, fmt.Errorf("cannot load vault key: %w", err)
 	}
 	defer clear(data)
-	if vaultID, key, err = parseVaultKey(data); err != nil {
-		return vaultID, nil, fmt.Errorf("cannot load vault key: %w", err)
+	v, err := parseVaultKey(data)
+	if err != nil {
+		return VaultKey{}, fmt.Errorf("cannot load vault key: %w", err)
 	}
-	return vaultID, key, nil
+	return v, nil
 }
 
-func parseVaultKey(data []byte) (vaultID [16]byte, key []byte, err error) {
+func parseVaultKey(data []byte) (VaultKey, error) {
 	var doc vaultKeyDocument
 	if err := decode(vaultKeyFile, data, &doc); err != nil {
-		return vaultID, nil, err
+		return VaultKey{}, err
 	}
-	if doc.Version != vaultKeyVersion || len(doc.Vault) != len(vaultID) || len(doc.Key) != vaultKeyLength {
-		return vaultID, nil, fmt.Errorf("%w: %s has wrong lengths or version", ErrCorrupt, vaultKeyFile)
+	v := VaultKey{Bundle: Bundle{Keys: doc.Keys, Recipients: doc.Recipients}, Protected: doc.Protected, NextProtected: doc.NextProtected}
+	single := doc.Version == 1 && len(doc.Keys) == 0
+	if single {
+		v.Keys = [][]byte{doc.Key}
 	}
-	return [16]byte(doc.Vault), doc.Key, nil
+	if !single && (doc.Version != vaultKeyVersion || doc.Key != nil) || len(doc.Vault) != len(v.Vault) || v.check() != nil {
+		return VaultKey{}, fmt.Errorf("%w: %s has wrong lengths or version", ErrCorrupt, vaultKeyFile)
+	}
+	v.Vault = [16]byte(doc.Vault)
+	if doc.Next != nil {
+		next, err := DecodeBundle(doc.Next)
+		if err != nil {
+			return VaultKey{}, fmt.Errorf("%w: %s: its next bundle", ErrCorrupt, vaultKeyFile)
+		}
+		v.Next = &next
+	}
+	if v.Recipients == nil {
+		v.Recipients = make(map[string][]byte)
+	}
+	return v, nil
 }
 
 // ClearVaultKey empties the device slot; an empty slot is no error.

@@ -68,7 +68,7 @@ func (d *Display) SetNotice(text string) {
 	defer d.mu.Unlock()
 	d.notice = text
 	if d.view.State == Idle || d.view.State == Paired && text != "" {
-		d.put(View{State: Idle})
+		d.put(d.idle())
 	}
 }
 

@@ -99,6 +99,7 @@ func (s *Server) authenticate(ctx context.Context, conn net.Conn) (*serverConn, 
 	if c.exporter, err = exporter(tc.ConnectionState()); err != nil {
 		return nil, fmt.Errorf("cannot authenticate the peer: %w", err)
 	}
+	c.peer.Exporter = c.exporter
 	c.wire = newWire(tc, nil)
 	return c, nil
 }

@@ -14,7 +14,7 @@ type liar struct {
 	blobs     []session.Blob
 	snapshots []session.Snapshot
 	answer    session.Attestation
-	unlocked  session.Unlocked
+	secret    []byte
 }
 
 func (l *liar) Attest(context.Context, session.Peer, session.ID, []byte) (session.Attestation, error) {
@@ -34,8 +34,8 @@ func (l *liar) Snapshots(context.Context, session.Peer, session.SnapshotQuery) (
 	return l.snapshots, nil
 }
 
-func (l *liar) UnlockVault(context.Context, session.Peer, session.ID, []byte) (session.Unlocked, error) {
-	return l.unlocked, nil
+func (l *liar) VerifyPIN(context.Context, session.Peer, session.ID, []byte) ([]byte, error) {
+	return l.secret, nil
 }
 
 func TestLiesAboutBlobs(t *testing.T) {
@@ -102,12 +102,11 @@ func TestLiesAboutTheSecret(t *testing.T) {
 	l := &liar{store: newStore()}
 	r := newReader(t, func(c *session.ServerConfig) { c.Provider = l })
 	s := r.session(t)
-	for name, u := range map[string]session.Unlocked{
-		"none": {}, "large": {Secret: make([]byte, session.MaxPIN+1)},
-		"slots": {Secret: []byte{1}, Slots: make([]session.Slot, session.MaxSlots+1)},
+	for name, secret := range map[string][]byte{
+		"none": nil, "large": make([]byte, session.MaxPIN+1),
 	} {
-		l.unlocked = u
-		if _, err := s.UnlockVault(within(t), id(1), []byte{1}); !errors.Is(err, session.ErrProtocol) {
+		l.secret = secret
+		if _, err := s.VerifyPIN(within(t), id(1), []byte{1}); !errors.Is(err, session.ErrProtocol) {
 			t.Errorf("%s: %v; want ErrProtocol", name, err)
 		}
 	}

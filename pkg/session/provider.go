@@ -31,6 +31,16 @@ type Provider interface {
 	Events(ctx context.Context, p Peer, send func(Event) error) error
 	Vaults(ctx context.Context, p Peer) ([]Vault, error)
 	CreateVault(ctx context.Context, p Peer, v NewVault) error
+	// Register answers the registration of what will open a slot of the caller's vault.
+	Register(ctx context.Context, p Peer, e Entry, request []byte) (response []byte, err error)
+	ChangeSlots(ctx context.Context, p Peer, c SlotChange) (CardState, error)
+	// Unlock returns only once the attempt is counted durably.
+	Unlock(ctx context.Context, p Peer, e Entry, ke1 []byte) (ke2 []byte, err error)
+	// Prove returns nil only where ke3 is right. It is empty when the device knows
+	// that the entry was wrong.
+	Prove(ctx context.Context, p Peer, e Entry, ke3 []byte) error
+	// VerifyPIN has the card of the vault verify its PIN: *WrongPasscode, ErrLockedOut.
+	VerifyPIN(ctx context.Context, p Peer, vault ID, pin []byte) (secret []byte, err error)
 	ClaimVault(ctx context.Context, p Peer, vault ID) ([]Slot, error)
 	// Snapshots returns the newest first, those with Seq up to q.From.
 	Snapshots(ctx context.Context, p Peer, q SnapshotQuery) ([]Snapshot, error)
@@ -41,11 +51,6 @@ type Provider interface {
 	Commit(ctx context.Context, p Peer, c Commit) (CardState, error)
 	// Get sends the blobs in the order asked for.
 	Get(ctx context.Context, p Peer, q BlobQuery, send func(Blob) error) error
-	// UnlockVault has the card of the vault verify its PIN: *WrongPasscode,
-	// ErrLockedOut.
-	UnlockVault(ctx context.Context, p Peer, vault ID, pin []byte) (Unlocked, error)
-	// SetSlots replaces the key slots of a vault of the caller's.
-	SetSlots(ctx context.Context, p Peer, vault ID, slots []Slot) (CardState, error)
 	// Attest has the card of the vault answer a challenge; ErrCard without it.
 	Attest(ctx context.Context, p Peer, vault ID, challenge []byte) (Attestation, error)
 	// Authorize keeps the vault's authorization record, here and on its card.

@@ -106,7 +106,7 @@ func TestBadRequests(t *testing.T) {
 			return err
 		}},
 		"large slot": {large, func() error {
-			_, err := rpc.CreateVault(ctx, &sessionpb.CreateVaultRequest{Id: good, Slots: []*sessionpb.Slot{{Data: make([]byte, 9000)}}})
+			_, err := rpc.CreateVault(ctx, &sessionpb.CreateVaultRequest{Id: good, Slots: []*sessionpb.Slot{{Data: make([]byte, session.MaxSlotData+1)}}})
 			return err
 		}},
 		"snapshots": {bad, func() error { _, err := rpc.Snapshots(ctx, &sessionpb.SnapshotsRequest{}); return err }},

@@ -153,44 +153,6 @@ func (s *provisioning) Commit(ctx context.Context, m *sessionpb.CommitRequest) (
 	return &sessionpb.CommitResponse{Card: writeCard(card)}, err
 }
 
-// UnlockVault implements sessionpb.ProvisioningServer.
-func (s *provisioning) UnlockVault(ctx context.Context, m *sessionpb.UnlockVaultRequest) (*sessionpb.UnlockVaultResponse, error) {
-	c, err := caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	id, err := readID(m.GetId())
-	if err != nil {
-		return nil, err
-	}
-	if len(m.GetPin()) == 0 || len(m.GetPin()) > MaxPIN {
-		return nil, fmt.Errorf("%w: a PIN of that length", ErrBadRequest)
-	}
-	u, err := s.provider.UnlockVault(ctx, c.peer, id, m.GetPin())
-	if err != nil {
-		return nil, err
-	}
-	return &sessionpb.UnlockVaultResponse{Secret: u.Secret, Slots: writeSlots(u.Slots)}, nil
-}
-
-// SetSlots implements sessionpb.ProvisioningServer.
-func (s *provisioning) SetSlots(ctx context.Context, m *sessionpb.SetSlotsRequest) (*sessionpb.SetSlotsResponse, error) {
-	c, err := caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	id, err := readID(m.GetId())
-	if err != nil {
-		return nil, err
-	}
-	slots, err := readSlots(m.GetSlots())
-	if err != nil {
-		return nil, err
-	}
-	card, err := s.provider.SetSlots(ctx, c.peer, id, slots)
-	return &sessionpb.SetSlotsResponse{Card: writeCard(card)}, err
-}
-
 // Attest implements sessionpb.ProvisioningServer.
 func (s *provisioning) Attest(ctx context.Context, m *sessionpb.AttestRequest) (*sessionpb.AttestResponse, error) {
 	c, err := caller(ctx)

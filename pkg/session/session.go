@@ -90,8 +90,13 @@ func (s *Session) CreateVault(ctx context.Context, v NewVault) error {
 	return s.result(ctx, "create vault", err)
 }
 
+// Exporter is the channel binding of this session (RFC 9266), 32 bytes: the same
+// on both sides.
+func (s *Session) Exporter() ([]byte, error) { return exporter(s.wire.ConnectionState()) }
+
 // ClaimVault makes this device, a replacement, the owner of a vault that has a
-// reader slot, and returns the vault's slots. ErrNotAllowed: it has none.
+// reader slot or that it has unlocked in this session, and returns the slots that it
+// may have. ErrNotAllowed: neither is so.
 func (s *Session) ClaimVault(ctx context.Context, vault ID) ([]Slot, error) {
 	const call = "claim vault"
 	m, err := s.rpc.ClaimVault(ctx, &sessionpb.ClaimVaultRequest{Id: vault[:]})

@@ -92,43 +92,27 @@ func TestAttest(t *testing.T) {
 	}
 }
 
-func TestUnlockVault(t *testing.T) {
+func TestVerifyPIN(t *testing.T) {
 	r := newReader(t)
 	s, ctx := r.session(t), within(t)
-	got, err := s.UnlockVault(ctx, id(1), []byte("right"))
-	want := session.Unlocked{Secret: []byte("secret"), Slots: []session.Slot{{Kind: "card-pin", Data: []byte("slot")}}}
-	if err != nil || cmp.Diff(want, got) != "" {
-		t.Errorf("UnlockVault: %v\n%s", err, cmp.Diff(want, got))
+	got, err := s.VerifyPIN(ctx, id(1), []byte("right"))
+	if err != nil || string(got) != "secret" {
+		t.Errorf("VerifyPIN = %q, %v", got, err)
 	}
 	for pin, left := range map[string]int{"wrong": 2, "silent": -1} {
-		_, err := s.UnlockVault(ctx, id(1), []byte(pin))
+		_, err := s.VerifyPIN(ctx, id(1), []byte(pin))
 		remote, ok := errors.AsType[*session.RemoteError](err)
 		if !errors.Is(err, session.ErrWrongPasscode) || !ok || remote.Left != left {
 			t.Errorf("%s: %v with %+v", pin, err, remote)
 		}
 	}
-	if _, err := s.UnlockVault(ctx, id(1), []byte("blocked")); !errors.Is(err, session.ErrLockedOut) {
+	if _, err := s.VerifyPIN(ctx, id(1), []byte("blocked")); !errors.Is(err, session.ErrLockedOut) {
 		t.Errorf("a blocked PIN gives %v", err)
 	}
 	for _, pin := range []string{"", strings.Repeat("1", session.MaxPIN+1)} {
-		if _, err := s.UnlockVault(ctx, id(1), []byte(pin)); !errors.Is(err, session.ErrBadRequest) {
+		if _, err := s.VerifyPIN(ctx, id(1), []byte(pin)); !errors.Is(err, session.ErrBadRequest) {
 			t.Errorf("a PIN of %d bytes gives %v", len(pin), err)
 		}
-	}
-	if err := s.CreateVault(ctx, session.NewVault{ID: id(1), Slots: []session.Slot{{Kind: "reader", Data: []byte("key")}}}); err != nil {
-		t.Fatal(err)
-	}
-	if card, err := s.SetSlots(ctx, id(1), want.Slots); err != nil || card.Status != session.CardOK {
-		t.Errorf("SetSlots = %+v, %v", card, err)
-	}
-	if vaults, err := s.Vaults(ctx); err != nil || len(vaults[0].Slots) != 1 || vaults[0].Slots[0].Kind != "card-pin" {
-		t.Errorf("Vaults = %+v, %v", vaults, err)
-	}
-	if _, err := s.SetSlots(ctx, id(2), nil); !errors.Is(err, session.ErrNoVault) {
-		t.Errorf("SetSlots of no vault = %v; want ErrNoVault", err)
-	}
-	if _, err := s.SetSlots(ctx, id(1), make([]session.Slot, session.MaxSlots+1)); !errors.Is(err, session.ErrTooLarge) {
-		t.Errorf("many slots give %v", err)
 	}
 }
 

@@ -23,6 +23,7 @@ type store struct {
 	fail      error           // what every call returns, if set
 	hold      <-chan struct{} // what Get waits for before each blob, if set
 	unpaired  []string
+	change    session.SlotChange // the last one
 }
 
 type vault struct {
@@ -124,6 +125,39 @@ func (s *store) CreateVault(_ context.Context, p session.Peer, n session.NewVaul
 	}
 	s.vaults[n.ID] = &vault{NewVault: n, owner: p.ID, blobs: make(map[session.ID]session.Blob)}
 	return nil
+}
+
+func (s *store) Register(_ context.Context, _ session.Peer, e session.Entry, request []byte) ([]byte, error) {
+	_, err := s.vault(e.Vault)
+	return append([]byte(e.Kind), request...), err
+}
+
+func (s *store) ChangeSlots(_ context.Context, _ session.Peer, c session.SlotChange) (session.CardState, error) {
+	v, err := s.vault(c.Vault)
+	if err != nil {
+		return session.CardState{}, err
+	}
+	s.note(func() {
+		v.Slots, s.change = nil, c
+		for _, n := range c.Slots {
+			v.Slots = append(v.Slots, n.Slot)
+		}
+	})
+	return session.CardState{Status: session.CardOK, Generation: 9}, nil
+}
+
+func (s *store) Unlock(_ context.Context, p session.Peer, e session.Entry, ke1 []byte) ([]byte, error) {
+	if len(ke1) == 0 {
+		return nil, &session.LockedOut{RetryAfter: time.Minute}
+	}
+	return append([]byte(e.Kind), p.Exporter...), s.failure()
+}
+
+func (s *store) Prove(_ context.Context, _ session.Peer, _ session.Entry, ke3 []byte) error {
+	if len(ke3) == 0 {
+		return session.ErrWrongPasscode
+	}
+	return s.failure()
 }
 
 func (s *store) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([]session.Slot, error) {
@@ -257,26 +291,16 @@ func (s *store) Authorize(_ context.Context, p session.Peer, id session.ID, reco
 	return session.CardState{Status: session.CardOK}, err
 }
 
-func (s *store) UnlockVault(_ context.Context, p session.Peer, id session.ID, pin []byte) (session.Unlocked, error) {
+func (s *store) VerifyPIN(_ context.Context, _ session.Peer, _ session.ID, pin []byte) ([]byte, error) {
 	switch string(pin) {
 	case "blocked":
-		return session.Unlocked{}, session.ErrLockedOut
+		return nil, session.ErrLockedOut
 	case "right":
-		return session.Unlocked{Secret: []byte("secret"), Slots: []session.Slot{{Kind: "card-pin", Data: []byte("slot")}}}, nil
+		return []byte("secret"), nil
 	case "silent":
-		return session.Unlocked{}, &session.WrongPasscode{Left: -1}
+		return nil, &session.WrongPasscode{Left: -1}
 	}
-	return session.Unlocked{}, fmt.Errorf("cannot unlock: %w", &session.WrongPasscode{Left: 2})
-}
-
-func (s *store) SetSlots(_ context.Context, p session.Peer, id session.ID, slots []session.Slot) (session.CardState, error) {
-	err := session.ErrNoVault
-	s.note(func() {
-		if v := s.vaults[id]; v != nil && v.owner == p.ID {
-			v.Slots, err = slots, nil
-		}
-	})
-	return session.CardState{Status: session.CardOK}, err
+	return nil, fmt.Errorf("cannot unlock: %w", &session.WrongPasscode{Left: 2})
 }
 
 func (s *store) Unpair(_ context.Context, p session.Peer) error {

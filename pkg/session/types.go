@@ -20,7 +20,7 @@ const (
 	MaxIDs      = 32 << 10       // ids in one list
 	MaxHeader   = 256 << 10      // bytes of a snapshot's sealed header
 	MaxSlots    = 16             // key slots of one vault
-	MaxSlotData = 8 << 10        // bytes of one slot
+	MaxSlotData = 16 << 10       // bytes of one slot
 	MaxLabel    = 1 << 10        // bytes of a vault's label
 	MaxName     = 64             // bytes of a host's name
 	MaxText     = 512            // bytes of a text for people
@@ -41,6 +41,8 @@ type Peer struct {
 	Key     ed25519.PublicKey // pinned
 	Address link.Address      // of the link's other end; zero on a link without addresses
 	Session uint64            // tells the sessions of one server apart, from 1
+	// Exporter is the session's channel binding (RFC 9266), 32 bytes.
+	Exporter []byte
 }
 
 // CardStatus is what the reader says of its card.
@@ -134,6 +136,32 @@ type NewVault struct {
 	Slots []Slot
 }
 
+// NewSlot is a key slot as a device sets it.
+type NewSlot struct {
+	Slot
+	// Tag names the registration that a slot belongs to which opens by a check at
+	// the reader (a passcode, a recovery code); zero for other slots.
+	Tag ID
+	// Record completes the registration that Register began in this session; nil
+	// where the slot keeps the one that it has.
+	Record []byte
+}
+
+// SlotChange is what the key slots of a vault are to be from now on. With Wrap it is
+// a rotation: what the reader holds gets that outer layer in place of Strip's.
+type SlotChange struct {
+	Vault ID
+	Slots []NewSlot
+	Strip []byte // 32 bytes, or nil
+	Wrap  []byte // 32 bytes, or nil
+}
+
+// Entry is one entry of what opens a slot (step 620): of a passcode or a recovery code.
+type Entry struct {
+	Vault ID
+	Kind  string // of the slot
+}
+
 // Snapshot is one committed data set.
 type Snapshot struct {
 	ID        ID
@@ -168,12 +196,6 @@ type BlobQuery struct {
 	IDs      []ID
 	FromCard bool // from the card alone
 	Snapshot ID   // that is being restored, which is kept meanwhile; zero for none
-}
-
-// Unlocked is what a card gives away after its PIN.
-type Unlocked struct {
-	Secret []byte // up to MaxPIN bytes
-	Slots  []Slot // that it opens
 }
 
 // Attestation is what the card in the reader says of itself. What it is worth,

@@ -145,6 +145,21 @@ func (d *Device) Reprovision(ctx context.Context, req busapi.ReprovisionRequest,
 	return d.get().Result, d.got(ctx, p, "Reprovision", req)
 }
 
+// SetPasscode answers that a passcode is set.
+func (d *Device) SetPasscode(ctx context.Context, req busapi.PasscodeRequest, p busapi.Prompter) (busapi.PasscodeResult, error) {
+	return busapi.PasscodeResult{Passcode: !req.CardPIN, CardPIN: req.CardPIN}, d.got(ctx, p, "SetPasscode", req)
+}
+
+// ClearPasscode answers that none is set.
+func (d *Device) ClearPasscode(ctx context.Context) (busapi.PasscodeResult, error) {
+	return busapi.PasscodeResult{}, d.got(ctx, nil, "ClearPasscode")
+}
+
+// NewRecoveryCode answers with no real code.
+func (d *Device) NewRecoveryCode(ctx context.Context) (busapi.RecoveryCode, error) {
+	return busapi.RecoveryCode{Code: "0000-0000"}, d.got(ctx, nil, "NewRecoveryCode")
+}
+
 // Forget answers with Count.
 func (d *Device) Forget(ctx context.Context, paths []string) (int64, error) {
 	return d.get().Count, d.got(ctx, nil, "Forget", fmt.Sprintf("%q", paths))
@@ -164,14 +179,6 @@ func (d *Device) ConfigureAutoBackup(ctx context.Context, s busapi.AutoBackupSet
 func (d *Device) DisableAutoBackup(ctx context.Context) (busapi.AutoBackupInfo, error) {
 	return d.get().Auto, d.got(ctx, nil, "DisableAutoBackup")
 }
-
-// SetPasscode answers with nothing.
-func (d *Device) SetPasscode(ctx context.Context, req busapi.PasscodeRequest, p busapi.Prompter) error {
-	return d.got(ctx, p, "SetPasscode", req)
-}
-
-// ClearPasscode answers with nothing.
-func (d *Device) ClearPasscode(ctx context.Context) error { return d.got(ctx, nil, "ClearPasscode") }
 
 // Reader is a busapi.ReaderBackend that records its calls and answers with the
 // values it holds. Set changes them while it is in use.

@@ -149,13 +149,16 @@ func (d *Daemon) replace(ctx context.Context, s *session.Session, own vault.Vaul
 		return err
 	}
 	from, err := d.choose(others, "")
-	if err == nil && d.cfg.Reprovision.Replacement == config.Restore && hasSlot(from, slotReader) {
+	if err == nil && d.cfg.Reprovision.Replacement == config.Restore && opensByItself(from) {
 		_, err = d.restore(ctx, &restoreRun{Daemon: d, from: &from, takesOver: true, confirmed: true})
 		if err == nil || !errors.Is(err, busapi.ErrNotAllowed) {
 			return err
 		}
 	}
 	text := "the reader has data of " + describeAll(others) + "; scrctl reprovision --from brings it here"
+	if slices.ContainsFunc(others, needsPasscode) {
+		text += ", with the passcode, the card's PIN or the recovery code"
+	}
 	d.findings.setOffer(text)
 	d.event("notice", map[string]any{"text": text})
 	d.bus.Refresh()

@@ -234,6 +234,10 @@ func (d *Daemon) Status(context.Context) (busapi.DeviceStatus, error) {
 	}
 	auto := d.auto.info()
 	st.AutoBackup = &auto
+	if held, err := d.keys.VaultKey(); err == nil {
+		st.Passcode, st.CardPIN = held.Recipients[keyring.SlotPasscode] != nil, held.Recipients[keyring.SlotCardPIN] != nil
+		st.RecoveryCode = held.Recipients[keyring.SlotRecovery] != nil
+	}
 	jobs, err := d.state.jobs()
 	st.Interrupted = len(jobs) > 0 && st.Activity != activityReprovision
 	if err == nil {

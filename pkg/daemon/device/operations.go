@@ -12,6 +12,7 @@ const (
 	activityBackup      = "backup"
 	activityCheck       = "check"
 	activityReprovision = "reprovision"
+	activityPasscode    = "passcode" // key slots are changed
 )
 
 // operations lets one operation that judges or restores run at a time: a check
@@ -72,7 +73,7 @@ func (o *operations) set(change func()) {
 func (o *operations) current() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, activity := range []string{activityPairing, activityBackup} {
+	for _, activity := range []string{activityPairing, activityPasscode, activityBackup} {
 		if o.beside[activity] > 0 {
 			return activity
 		}

@@ -2,178 +2,163 @@ package device
 
 import (
 	"context"
-	"errors"
+	"crypto/rand"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/keyring"
-	"github.com/reprovision/reprovision/pkg/reprovision"
 	"github.com/reprovision/reprovision/pkg/session"
-	"github.com/reprovision/reprovision/pkg/vault"
 )
 
-// SetPasscode makes the card's PIN what a replacement device needs: the vault key
-// is wrapped with what the card gives away after its PIN, and the slot that opens
-// without goes.
-func (d *Daemon) SetPasscode(ctx context.Context, req busapi.PasscodeRequest, p busapi.Prompter) error {
-	if !req.CardPIN {
-		return fmt.Errorf("%w: the passcode can be the card's PIN only", busapi.ErrInvalidArguments)
+// Bounds of a reprovisioning passcode, in bytes. The lower one keeps out what is
+// guessed in a handful of tries; how long a passcode ought to be is in docs/security.md.
+const (
+	minPasscode = 6
+	maxPasscode = 128
+)
+
+// SetPasscode sets the reprovisioning passcode, or another one (step 616), or makes the
+// card's PIN take its place.
+func (d *Daemon) SetPasscode(ctx context.Context, req busapi.PasscodeRequest, p busapi.Prompter) (busapi.PasscodeResult, error) {
+	if req.CardPIN {
+		return d.setCardPIN(ctx, req, p)
 	}
-	s, err := d.keeper.wait(ctx)
+	if err := d.mayPasscode(req.Change); err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	code, err := p.NewPasscode(ctx, req.Change)
 	if err != nil {
-		return err
+		return busapi.PasscodeResult{}, err
 	}
-	v, err := d.ensure(ctx, s)
-	if err != nil {
-		return translate(err)
+	if err := checkPasscode(code); err != nil {
+		return busapi.PasscodeResult{}, err
 	}
-	switch state, err := d.prove(ctx, s); {
-	case err != nil:
-		return translate(err)
-	case state == cardOther, state == cardUnproven: // it would be told the PIN, and lock the data up
-		return fmt.Errorf("%w: the card in the reader is not the one of this device", busapi.ErrCard)
-	}
-	got, err := d.unlock(ctx, s, v.id, p)
-	if err != nil {
-		return err
-	}
-	defer clear(got.Secret)
-	data, err := keyring.SealSlot(got.Secret, v.id, v.key.Bytes())
-	if err != nil {
-		return err
-	}
-	// First here: whatever is cut short, no slot that is open to all is made again.
-	if err := d.keys.SetSlot(v.id, keyring.SlotCardPIN, data); err != nil {
-		return err
-	}
-	return d.setSlots(ctx, s, v.id, session.Slot{Kind: keyring.SlotCardPIN, Data: data})
+	return d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (busapi.PasscodeResult, error) {
+		next, err := rotated(held.Bundle) // the reader had the old key, or the old passcode opened it
+		if err != nil {
+			return busapi.PasscodeResult{}, err
+		}
+		delete(next.Recipients, keyring.SlotCardPIN) // the one takes the place of the other
+		held.Next, held.NextProtected = &next, true
+		return d.setSecret(ctx, s, held, keyring.SlotPasscode, code)
+	})
 }
 
-// ClearPasscode lets any device that the reader is paired with open the vault.
-func (d *Daemon) ClearPasscode(ctx context.Context) error {
-	s, err := d.keeper.wait(ctx)
-	if err != nil {
+// mayPasscode tells apart what is to be set first and what is to be changed.
+func (d *Daemon) mayPasscode(change bool) error {
+	if _, err := d.keeper.reader(); err != nil {
 		return err
 	}
-	if err := d.keys.ClearSlot(); err != nil {
-		return err
+	held, err := d.keys.VaultKey()
+	switch has := err == nil && held.Recipients[keyring.SlotPasscode] != nil; {
+	case has && !change:
+		return fmt.Errorf("%w: a passcode is set already", busapi.ErrInvalidArguments)
+	case !has && change:
+		return fmt.Errorf("%w: no passcode is set", busapi.ErrInvalidArguments)
 	}
-	v, err := d.ensure(ctx, s)
-	if err != nil {
-		return translate(err)
-	}
-	return d.setSlots(ctx, s, v.id, session.Slot{Kind: slotReader, Data: v.key.Bytes()})
-}
-
-func (d *Daemon) setSlots(ctx context.Context, s *session.Session, id vault.VaultID, slot session.Slot) error {
-	state, err := s.SetSlots(ctx, id, []session.Slot{slot})
-	if err != nil {
-		return translate(err)
-	}
-	d.keeper.setCard(state)
 	return nil
 }
 
-// unlock asks for the PIN until the card takes it, blocks it, or the owner gives
-// up (steps 618 and 620).
-func (d *Daemon) unlock(ctx context.Context, s *session.Session, id vault.VaultID, p busapi.Prompter) (session.Unlocked, error) {
-	left, retry := int64(-1), false
-	for {
-		pin, err := d.askPIN(ctx, p, left, retry)
-		if err != nil {
-			return session.Unlocked{}, err
-		}
-		got, err := s.UnlockVault(ctx, id, []byte(pin))
-		wrong, counted := errors.AsType[*session.RemoteError](err)
-		if err == nil || !errors.Is(err, session.ErrWrongPasscode) {
-			return got, pinError(err)
-		}
-		if left, retry = -1, true; counted {
-			left = int64(wrong.Left)
-		}
-		d.event("attempt", map[string]any{"what": "card-pin", "left": left})
+func checkPasscode(code string) error {
+	if len(code) < minPasscode || len(code) > maxPasscode || !utf8.ValidString(code) {
+		return fmt.Errorf("%w: a passcode has %d to %d bytes of UTF-8", busapi.ErrInvalidArguments, minPasscode, maxPasscode)
 	}
+	if _, err := keyring.NormalizeRecoveryCode(code); err == nil {
+		return fmt.Errorf("%w: that is a recovery code", busapi.ErrInvalidArguments)
+	}
+	return nil
 }
 
-func (d *Daemon) askPIN(ctx context.Context, p busapi.Prompter, left int64, retry bool) (string, error) {
-	if p == nil {
-		return "", busapi.ErrNoAgent
-	}
-	reader, err := d.keeper.reader()
+// ClearPasscode takes the passcode away: whoever the reader is paired with can have
+// the data from then on, and so can whoever has the reader.
+func (d *Daemon) ClearPasscode(ctx context.Context) (busapi.PasscodeResult, error) {
+	return d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (busapi.PasscodeResult, error) {
+		next := held.Clone()
+		delete(next.Recipients, keyring.SlotPasscode)
+		delete(next.Recipients, keyring.SlotCardPIN)
+		held.Next, held.NextProtected = &next, false
+		card, err := d.changeSlots(ctx, s, held, nil)
+		return result(next, card), err
+	})
+}
+
+// NewRecoveryCode makes a recovery code, in place of the one before, and tells it this
+// once. It is written down nowhere.
+func (d *Daemon) NewRecoveryCode(ctx context.Context) (busapi.RecoveryCode, error) {
+	code, err := keyring.NewRecoveryCode(rand.Reader)
 	if err != nil {
-		return "", err
+		return busapi.RecoveryCode{}, err
 	}
-	pin, err := p.CardPIN(ctx, reader.Name, left, retry)
-	if err == nil && pin == "" {
-		err = busapi.ErrDeclined
-	}
-	return pin, err
-}
-
-// pinError names a blocked PIN as what it is: waiting does not help.
-func pinError(err error) error {
-	if errors.Is(err, session.ErrLockedOut) {
-		return busapi.ErrPINBlocked
-	}
-	return translate(err)
-}
-
-// closed tells whether what is to be restored opens with the card's PIN only
-// (step 616).
-func (r *restoreRun) closed() bool {
-	return r.from != nil && !hasSlot(*r.from, slotReader)
-}
-
-// open has the owner enter the card's PIN (step 618) and the card verify it (620),
-// by which this device takes over the data of the earlier one. Meanwhile other
-// operations run.
-func (r *restoreRun) open(ctx context.Context) (reprovision.Event, error) {
-	if r.dry {
-		return 0, fmt.Errorf("%w: the reader has data of an earlier device that opens with the card's PIN, and to look into it is to take it over", busapi.ErrInputNeeded)
-	}
-	r.end()
-	got, err := r.unlock(ctx, r.session, r.from.ID, r.prompter)
-	end, berr := r.ops.begin(ctx, activityReprovision)
-	if berr != nil {
-		r.end = func() {}
-		return 0, berr
-	}
-	r.end = end
+	r, err := d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (busapi.PasscodeResult, error) {
+		next := held.Clone()
+		if held.Recipients[keyring.SlotRecovery] != nil { // the old code must open nothing any more
+			if next, err = rotated(held.Bundle); err != nil {
+				return busapi.PasscodeResult{}, err
+			}
+		}
+		held.Next, held.NextProtected = &next, held.Protected
+		return d.setSecret(ctx, s, held, keyring.SlotRecovery, code)
+	})
 	if err != nil {
-		return 0, err
+		return busapi.RecoveryCode{}, err
 	}
-	defer clear(got.Secret)
-	if err := r.adoptWith(got); err != nil {
-		return 0, err
-	}
-	r.attest(ctx, r.session) // the card is this device's from now on
-	found, err := r.pick(ctx)
-	if err == nil && !found {
-		err = busapi.ErrNoData
-	}
-	return reprovision.Accepted, err
+	return busapi.RecoveryCode{Code: keyring.FormatRecoveryCode(code), Passcode: r.Passcode || r.CardPIN, Card: r.Card}, nil
 }
 
-// adoptWith takes the vault key out of the slot that the card's secret opens.
-func (r *restoreRun) adoptWith(got session.Unlocked) error {
-	for _, s := range got.Slots {
-		if s.Kind != keyring.SlotCardPIN {
-			continue
-		}
-		raw, err := keyring.OpenSlot(got.Secret, r.from.ID, s.Data)
-		if err != nil {
-			return fmt.Errorf("%w: %w", busapi.ErrCard, err)
-		}
-		defer clear(raw)
-		key, err := vault.KeyFromBytes(raw)
-		if err != nil {
-			return err
-		}
-		r.vault = opened{id: r.from.ID, key: key}
-		r.log.Info("took over the data of an earlier device", "device", r.from.Owner)
-		r.from, r.fromName = nil, ""
-		r.findings.setOffer("")
-		return errors.Join(r.keys.SetSlot(r.vault.id, s.Kind, s.Data), r.keys.SetVaultKey(r.vault.id, raw))
+// inVault does something with the slots of this device's vault while nothing else
+// uses it.
+func (d *Daemon) inVault(ctx context.Context, do func(*session.Session, keyring.VaultKey) (busapi.PasscodeResult, error)) (busapi.PasscodeResult, error) {
+	end, err := d.exclusively(ctx)
+	if err != nil {
+		return busapi.PasscodeResult{}, err
 	}
-	return fmt.Errorf("%w: the reader has no slot that the card's PIN opens", busapi.ErrCard)
+	defer end()
+	s, err := d.keeper.wait(ctx)
+	if err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	if _, err := d.ensure(ctx, s); err != nil {
+		return busapi.PasscodeResult{}, translate(err)
+	}
+	held, err := d.keys.VaultKey()
+	if err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	r, err := do(s, held)
+	d.bus.Refresh()
+	return r, translate(err)
+}
+
+// setSecret registers what opens a slot, and changes the slots to those of held.Next
+// with it.
+func (d *Daemon) setSecret(ctx context.Context, s *session.Session, held keyring.VaultKey, kind, secret string) (busapi.PasscodeResult, error) {
+	e, err := keyring.NewEnrolment(secret, keyring.StretchOf(kind))
+	if err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	response, err := s.Register(ctx, session.Entry{Vault: held.Vault, Kind: kind}, e.Request())
+	if err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	record, exported, err := e.Finish(response)
+	if err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	defer clear(exported)
+	key, err := keyring.NewSlotKey(kind, exported)
+	if err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	held.Next.Recipients[kind] = key.Recipient()
+	next := *held.Next
+	card, err := d.changeSlots(ctx, s, held, map[string][]byte{kind: record})
+	return result(next, card), err
+}
+
+func result(b keyring.Bundle, card session.CardState) busapi.PasscodeResult {
+	return busapi.PasscodeResult{
+		Passcode: b.Recipients[keyring.SlotPasscode] != nil, CardPIN: b.Recipients[keyring.SlotCardPIN] != nil,
+		RecoveryCode: b.Recipients[keyring.SlotRecovery] != nil, Card: cardInfo(card),
+	}
 }

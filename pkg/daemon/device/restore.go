@@ -29,6 +29,8 @@ type restoreRun struct {
 	confirmed bool             // no question at step 622
 	dry       bool
 	prompter  busapi.Prompter
+	entered   *entry // the passcode; nil while none is
+	refusal   error  // why the reader takes no passcode any more
 
 	end     func() // of the operation
 	began   time.Time
@@ -68,6 +70,8 @@ func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.Reprovision
 		return r.result, translate(err)
 	case final == reprovision.NoData:
 		return r.result, busapi.ErrNoData // 614: the owner is told
+	case final == reprovision.Refused && r.refusal != nil:
+		return r.result, translate(r.refusal)
 	case final == reprovision.Refused && !r.dry:
 		return r.result, busapi.ErrDeclined
 	}
@@ -82,14 +86,11 @@ func (r *restoreRun) step(ctx context.Context, s reprovision.State) (reprovision
 	case reprovision.Querying:
 		return r.query(ctx)
 	case reprovision.Passcode: // 616
-		if r.closed() {
-			return reprovision.NeedPasscode, nil
-		}
-		return reprovision.OpenAlready, nil // the key is here, or the reader gives it
-	case reprovision.Prompting: // 618: the prompt and the check go together, for a wrong PIN is asked again
-		return reprovision.Entered, nil
+		return r.require(), nil
+	case reprovision.Prompting: // 618
+		return r.prompt(ctx)
 	case reprovision.Verifying: // 620
-		return r.open(ctx)
+		return r.verify(ctx)
 	case reprovision.Confirming:
 		return r.confirm(ctx)
 	case reprovision.Restoring:
@@ -97,7 +98,7 @@ func (r *restoreRun) step(ctx context.Context, s reprovision.State) (reprovision
 	case reprovision.Proving:
 		return r.prove(ctx)
 	}
-	return 0, fmt.Errorf("cannot go on from step %d of a reprovision", s)
+	return 0, fmt.Errorf("cannot do anything in state %d of a reprovision", s)
 }
 
 // query asks the reader for data of this device or its user (step 612). It
@@ -173,12 +174,12 @@ func (r *restoreRun) pick(ctx context.Context) (bool, error) {
 // takeOver makes this device the owner of the vault that was chosen. The owner
 // has confirmed it by now.
 func (r *restoreRun) takeOver(ctx context.Context) error {
-	v, err := r.claim(ctx, r.session, *r.from)
+	v, err := r.claim(ctx, r.session, *r.from, r.entered)
 	if err != nil {
 		return err
 	}
 	r.log.Info("took over the data of an earlier device", "device", r.from.Owner)
-	r.from, r.fromName, r.vault = nil, "", v
+	r.from, r.fromName, r.vault, r.entered = nil, "", v, nil
 	r.findings.setOffer("")
 	r.attest(ctx, r.session) // the card is this device's from now on
 	found, err := r.pick(ctx)

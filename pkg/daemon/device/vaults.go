@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/keyring"
@@ -12,48 +13,58 @@ import (
 	"github.com/reprovision/reprovision/pkg/vault"
 )
 
-// slotReader is the kind of key slot that holds the vault key itself, for an
-// owner who chose no reprovisioning passcode: whoever the reader is paired with
-// can open the vault.
-const slotReader = "reader"
-
 // opened is this device's vault, with its key.
 type opened struct {
 	id  vault.VaultID
 	key vault.Key
+	// protected says that the reader gets no slot that opens without a passcode.
+	protected bool
 }
 
 // own is the vault of which this device holds the key; false when it holds none.
+// While a rotation is under way the key opens what is sealed either way.
 func (d *Daemon) own() (opened, bool, error) {
-	id, raw, err := d.keys.VaultKey()
+	held, err := d.keys.VaultKey()
 	if errors.Is(err, keyring.ErrNoVaultKey) {
 		return opened{}, false, nil
 	}
 	if err != nil {
 		return opened{}, false, err
 	}
-	key, err := vault.KeyFromBytes(raw)
-	if err != nil {
-		return opened{}, false, fmt.Errorf("cannot use the stored vault key: %w", err)
+	v, err := open(held)
+	return v, err == nil, err
+}
+
+func open(held keyring.VaultKey) (opened, error) {
+	ages := held.Keys
+	if held.Next != nil {
+		ages = held.Next.Keys // all the others, too
 	}
-	return opened{id: id, key: key}, true, nil
+	key, err := vault.KeyOfAges(ages)
+	if err != nil {
+		return opened{}, fmt.Errorf("cannot use the stored vault key: %w", err)
+	}
+	return opened{id: held.Vault, key: key, protected: held.Protected}, nil
 }
 
 // ensure makes a vault key if there is none, and the vault at the reader if that
-// does not have it.
+// does not have it. Afterwards no rotation is under way.
 func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error) {
 	v, have, err := d.own()
 	if err != nil {
 		return opened{}, err
 	}
 	if !have {
-		if v, err = d.newVault(); err != nil {
+		if v, err = d.newVault(false); err != nil {
 			return opened{}, err
 		}
 	}
 	there, _, err := d.find(ctx, s, v.id)
-	if err != nil || there != nil {
+	if err != nil {
 		return v, err
+	}
+	if there != nil {
+		return v, d.settle(ctx, s)
 	}
 	err = d.create(ctx, s, v)
 	if !errors.Is(err, session.ErrExists) {
@@ -63,38 +74,66 @@ func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error)
 	// device saves from now on goes into a vault of its own again.
 	d.log.Warn("another device has taken over this device's vault, making a new one", "vault", v.id)
 	d.event("notice", map[string]any{"text": "another device has taken over this device's saved data; the next backup is a new start"})
-	if v, err = d.newVault(); err != nil {
+	if v, err = d.newVault(v.protected); err != nil {
 		return v, err
 	}
 	return v, d.create(ctx, s, v)
 }
 
-// create makes a vault at the reader. Where the owner chose a passcode it never
-// gets a slot that opens without: a new vault has none until it is set again.
+// create makes the vault at the reader. Where the owner had set a passcode, the
+// reader does not get the key, although it does not know the passcode either; of what
+// opened the vault before, it has the slot that only the card's PIN opens again.
 func (d *Daemon) create(ctx context.Context, s *session.Session, v opened) error {
-	slots := []session.Slot{{Kind: slotReader, Data: v.key.Bytes()}}
-	of, kind, data, err := d.keys.Slot()
-	switch {
-	case err == nil && of == v.id:
-		slots = []session.Slot{{Kind: kind, Data: data}}
-	case err == nil:
-		slots = nil
-		d.event("notice", map[string]any{"text": "set the reprovisioning passcode again: a replacement device could not open the new data"})
-	case !errors.Is(err, keyring.ErrNoSlot):
+	held, err := d.keys.VaultKey()
+	if err != nil {
 		return err
 	}
-	return s.CreateVault(ctx, session.NewVault{ID: v.id, Slots: slots})
+	anew := keyring.Bundle{Keys: held.Keys, Recipients: maps.Clone(held.Recipients)}
+	maps.DeleteFunc(anew.Recipients, func(kind string, _ []byte) bool { return kind != keyring.SlotCardPIN })
+	slots, err := firstSlots(v, anew)
+	if err != nil {
+		return err
+	}
+	if err := s.CreateVault(ctx, session.NewVault{ID: v.id, Slots: slots}); err != nil {
+		return err
+	}
+	if len(anew.Recipients) == len(held.Recipients) && len(slots) > 0 {
+		return nil
+	}
+	d.log.Warn("the vault is new at the reader, and lacks what opened it before", "vault", v.id)
+	d.event("notice", map[string]any{"text": "the reader's copy is new: set the passcode and the recovery code again"})
+	held.Recipients, held.Next = anew.Recipients, nil
+	return d.keys.SetVaultKey(held)
+}
+
+// firstSlots are those of a vault that the reader does not have.
+func firstSlots(v opened, b keyring.Bundle) ([]session.Slot, error) {
+	var slots []session.Slot
+	if !v.protected {
+		plain, err := b.Encode()
+		return append(slots, session.Slot{Kind: keyring.SlotReader, Data: plain}), err
+	}
+	for _, kind := range b.Kinds() {
+		sealed, err := b.SealSlot(v.id, kind)
+		if err != nil {
+			return nil, err
+		}
+		slots = append(slots, session.Slot{Kind: kind, Data: sealed})
+	}
+	return slots, nil
 }
 
 // newVault makes a vault key, and writes it down before anything is sealed
 // with it.
-func (d *Daemon) newVault() (opened, error) {
+func (d *Daemon) newVault(protected bool) (opened, error) {
 	key, err := vault.NewKey()
 	if err != nil {
 		return opened{}, err
 	}
-	v := opened{id: vault.NewVaultID(), key: key}
-	return v, d.keys.SetVaultKey(v.id, key.Bytes())
+	held := keyring.VaultKey{
+		Vault: vault.NewVaultID(), Bundle: keyring.Bundle{Keys: [][]byte{key.Bytes()}}, Protected: protected,
+	}
+	return opened{id: held.Vault, key: key, protected: protected}, d.keys.SetVaultKey(held)
 }
 
 // find asks the reader for its vaults (step 612): the one with that id if this
@@ -127,11 +166,24 @@ func (d *Daemon) sortVaults(ctx context.Context, s *session.Session, id vault.Va
 			mine = &v
 			d.damage.set(v.Damaged)
 		case v.ID == id: // was this device's, and is another's now
-		case v.Head != nil && (hasSlot(v, slotReader) || hasSlot(v, keyring.SlotCardPIN)):
+		case v.Head != nil && (opensByItself(v) || needsPasscode(v)):
 			others = append(others, v)
 		}
 	}
 	return mine, others, nil
+}
+
+// opensByItself tells a vault whose owner chose no passcode.
+func opensByItself(v session.Vault) bool { return hasSlot(v, keyring.SlotReader) }
+
+// protected tells a vault whose owner chose a passcode, of either kind.
+func protected(v session.Vault) bool {
+	return hasSlot(v, keyring.SlotPasscode) || hasSlot(v, keyring.SlotCardPIN)
+}
+
+// needsPasscode tells a vault that a passcode or a recovery code opens (step 616).
+func needsPasscode(v session.Vault) bool {
+	return !opensByItself(v) && (protected(v) || hasSlot(v, keyring.SlotRecovery))
 }
 
 func hasSlot(v session.Vault, kind string) bool {
@@ -232,23 +284,42 @@ func (d *Daemon) adopt(ds *vault.DataSet, t turn) error {
 	return d.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyTurn: nil, keyPending: nil}, t)
 }
 
-// claim takes over the vault of another device of this owner (paragraph 38).
-// It is only possible where the owner chose no reprovisioning passcode.
-func (d *Daemon) claim(ctx context.Context, s *session.Session, from session.Vault) (opened, error) {
+// claim takes over the vault of another device of this owner (paragraph 38): by what
+// the owner entered, or without where they chose no passcode. The key is rotated as
+// soon as there is time: then the earlier device's opens nothing any more.
+func (d *Daemon) claim(ctx context.Context, s *session.Session, from session.Vault, by *entry) (opened, error) {
 	slots, err := s.ClaimVault(ctx, from.ID)
 	if err != nil {
 		return opened{}, err
 	}
 	for _, slot := range slots {
-		if slot.Kind != slotReader {
+		var held keyring.Bundle
+		switch {
+		case by == nil && slot.Kind == keyring.SlotReader:
+			held, err = keyring.DecodeBundle(slot.Data)
+		case by != nil && slot.Kind == by.kind:
+			held, err = by.key.Open(from.ID, slot.Data)
+		default:
 			continue
 		}
-		key, err := vault.KeyFromBytes(slot.Data)
 		if err != nil {
 			return opened{}, fmt.Errorf("cannot use the key that the reader gave: %w", err)
 		}
-		v := opened{id: from.ID, key: key}
-		return v, errors.Join(d.keys.SetVaultKey(v.id, key.Bytes()), d.keys.ClearSlot())
+		return d.takeUp(keyring.VaultKey{Vault: from.ID, Bundle: held, Protected: protected(from)})
 	}
 	return opened{}, fmt.Errorf("%w: the vault cannot be opened without its passcode", busapi.ErrInputNeeded)
+}
+
+// takeUp makes a vault this device's, and plans its first rotation.
+func (d *Daemon) takeUp(held keyring.VaultKey) (opened, error) {
+	next, err := rotated(held.Bundle)
+	if err != nil {
+		return opened{}, err
+	}
+	held.Next, held.NextProtected = &next, held.Protected
+	v, err := open(held)
+	if err != nil {
+		return opened{}, err
+	}
+	return v, d.keys.SetVaultKey(held)
 }

@@ -71,6 +71,7 @@ func (d *Daemon) watchman(ctx context.Context) error {
 // nothing of the kind.
 func (d *Daemon) attend(ctx context.Context, l look) <-chan time.Time {
 	d.resume(ctx)
+	d.settleLater(ctx)
 	seen, err := d.lookOnce(ctx, l)
 	if err == nil && len(seen.report.Damaged()) > 0 {
 		err = d.act(ctx, seen)

@@ -51,20 +51,26 @@ func sign(ctx context.Context, m card.Medium, message []byte) ([]byte, error) {
 // Authorize keeps the record that a device made for its card, and writes it to
 // the card. One that another device made is refused.
 func (d *Daemon) Authorize(ctx context.Context, p session.Peer, id session.ID, record []byte) (session.CardState, error) {
-	r, err := d.mine(p, id)
-	if err != nil {
+	if err := d.keep(p, id, record); err != nil {
 		return session.CardState{}, err
-	}
-	parsed, err := authorization.ParseRecord(record)
-	if err != nil || !parsed.SignedBy(p.Key) || parsed.Vault != id {
-		return session.CardState{}, fmt.Errorf("%w: no authorization record of this device", session.ErrBadRequest)
-	}
-	r.Authorization = record
-	if err := d.store.Update(r); err != nil {
-		return session.CardState{}, remote(err)
 	}
 	d.event("card", map[string]any{"state": "authorized", "device": p.ID})
 	return d.mirror.update(ctx, id), nil
+}
+
+func (d *Daemon) keep(p session.Peer, id session.ID, record []byte) error {
+	d.records.Lock()
+	defer d.records.Unlock()
+	r, err := d.mine(p, id)
+	if err != nil {
+		return err
+	}
+	parsed, err := authorization.ParseRecord(record)
+	if err != nil || !parsed.SignedBy(p.Key) || parsed.Vault != id {
+		return fmt.Errorf("%w: no authorization record of this device", session.ErrBadRequest)
+	}
+	r.Authorization = record
+	return remote(d.store.Update(r))
 }
 
 // cardOf is what is known of the card in the reader, if it is a vault's or blank.

@@ -14,6 +14,7 @@ import (
 	"github.com/reprovision/reprovision/pkg/config"
 	"github.com/reprovision/reprovision/pkg/daemon/start"
 	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/keyring/attempts"
 	"github.com/reprovision/reprovision/pkg/link"
 	"github.com/reprovision/reprovision/pkg/pairing"
 	"github.com/reprovision/reprovision/pkg/panel"
@@ -29,7 +30,10 @@ type Daemon struct {
 	now       func() time.Time
 	keys      *keyring.Keyring
 	pinning   sync.Mutex // held while a peer in keys is changed
-	store     vault.Store
+	store     vaultStore
+	records   sync.Mutex // held while a vault's record is changed
+	attempts  *attempts.Ledger
+	entries   *entries
 	listener  link.Listener
 	bluetooth *bluetooth // nil on a local link
 	presence  *presence
@@ -44,11 +48,17 @@ type Daemon struct {
 	untidy    chan struct{} // the store may have to be tidied
 }
 
+// vaultStore keeps the vaults, and can rotate their keys.
+type vaultStore interface {
+	vault.Store
+	vault.Rotator
+}
+
 // New opens the reader's state and brings everything together. It starts
 // nothing: Run does. The bus connection stays the caller's. env is the
 // environment, which says where PC/SC is.
 func New(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Time, env func(string) string) (*Daemon, error) {
-	d := &Daemon{cfg: cfg, log: log, now: now, presence: newPresence(), uses: newUses(), untidy: make(chan struct{}, 1)}
+	d := &Daemon{cfg: cfg, log: log, now: now, presence: newPresence(), uses: newUses(), untidy: make(chan struct{}, 1), entries: newEntries()}
 	var err error
 	if d.ledger, err = openLedger(filepath.Join(cfg.StateDir, "upkeep.json")); err != nil {
 		return nil, err
@@ -59,8 +69,11 @@ func New(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Tim
 	if d.store, err = bolt.Open(filepath.Join(cfg.StateDir, "vault.db"), bolt.Options{Log: log}); err != nil {
 		return nil, err
 	}
+	if d.attempts, err = attempts.Open(filepath.Join(cfg.StateDir, "attempts.db"), policy(cfg.Passcode), now); err != nil {
+		return nil, errors.Join(err, d.store.Close())
+	}
 	if err := d.open(bus, env); err != nil {
-		return nil, errors.Join(err, d.plans.close(), d.bluetooth.close(), d.store.Close())
+		return nil, errors.Join(err, d.plans.close(), d.bluetooth.close(), d.attempts.Close(), d.store.Close())
 	}
 	return d, nil
 }
@@ -98,6 +111,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.listener.Run(ctx) })
 	group.Go(func() error { return d.server.Serve(ctx, d.listener.Accept) })
 	group.Go(func() error { return d.mirror.run(ctx) })
+	group.Go(func() error { return d.recount(ctx) })
 	group.Go(func() error { return d.pairing.Run(ctx) })
 	group.Go(func() error { return d.bus.Run(ctx) })
 	group.Go(func() error { return d.tidier(ctx) })
@@ -111,7 +125,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, d.plans.end(), d.listener.Close(), d.bluetooth.close(), d.store.Close())
+	return errors.Join(err, d.plans.end(), d.listener.Close(), d.bluetooth.close(), d.attempts.Close(), d.store.Close())
 }
 
 // event tells whoever listens on the bus.

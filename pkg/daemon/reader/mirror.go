@@ -217,25 +217,10 @@ func (m *mirror) update(ctx context.Context, id vault.VaultID) session.CardState
 // sync compares the card with the store and writes what is newer. For a blank
 // card the vault that asks decides whose it will be.
 func (m *mirror) sync(ctx context.Context, asking vault.VaultID) {
-	m.syncWith(ctx, asking, vault.VaultID{})
-}
-
-// rewrite is update for a vault whose record has changed.
-func (m *mirror) rewrite(ctx context.Context, id vault.VaultID) session.CardState {
-	if m.reader == nil {
-		return session.CardState{Status: session.CardNone}
-	}
-	m.syncWith(context.WithoutCancel(ctx), id, id)
-	return m.stateFor(id)
-}
-
-// syncWith is sync; a card of the vault again is written even if it holds the
-// newest data.
-func (m *mirror) syncWith(ctx context.Context, asking, again vault.VaultID) {
 	pulls := m.pulled()
 	seen := sight{state: session.CardState{Status: session.CardNone}}
 	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
-		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium), pulls: pulls, rewrites: again}
+		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium), pulls: pulls}
 		err := v.sync(ctx, asking)
 		seen = v.sight
 		return err
@@ -258,6 +243,37 @@ func passing(err error) bool {
 		}
 	}
 	return false
+}
+
+// erase leaves nothing of a vault on the card, if it is that one's.
+func (m *mirror) erase(ctx context.Context, id vault.VaultID) {
+	if m.reader == nil {
+		return
+	}
+	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
+		objects := card.NewStore(medium)
+		object, err := objects.Load(ctx)
+		if err != nil {
+			return err
+		}
+		if p, err := vault.UnmarshalPortable(object.Data); err != nil || p.Record.ID != id {
+			return err
+		}
+		layout, err := medium.Layout(ctx)
+		if err != nil {
+			return err
+		}
+		v := &visit{mirror: m, medium: medium, objects: objects}
+		v.facts.capacity = int64(layout.Capacity())
+		if err := v.blank(ctx, id, object.Generation); err != nil {
+			return err
+		}
+		return medium.Format(ctx, 0)
+	})
+	if err != nil && !errors.Is(err, card.ErrNoCard) && !errors.Is(err, card.ErrBlank) && !errors.Is(err, card.ErrUnformatted) {
+		m.log.Error("cannot erase the card", "vault", id, "error", err)
+	}
+	m.sync(ctx, vault.VaultID{})
 }
 
 // visit has the card for itself.

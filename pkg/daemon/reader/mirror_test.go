@@ -8,6 +8,7 @@ import (
 
 	"github.com/reprovision/reprovision/pkg/card"
 	"github.com/reprovision/reprovision/pkg/card/cardtest"
+	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
@@ -150,7 +151,7 @@ func twoReaders(t *testing.T) (home, away *rig, phone session.Peer, id vault.Vau
 	away, home = newRigWith(t, card), newRigWith(t, card)
 	for _, r := range []*rig{away, home} {
 		phone = r.pair("phone")
-		id = r.create(phone, 1, slotReader)
+		id = r.create(phone, 1, keyring.SlotReader)
 		r.backUp(phone, id, blob(1, 10))
 	}
 	away.initCard()
@@ -247,7 +248,7 @@ func TestCardAtNewReader(t *testing.T) {
 	}
 	slots, err := fresh.d.ClaimVault(t.Context(), phone, id)
 	fresh.must(err)
-	if len(slots) != 1 || slots[0].Kind != slotReader || len(slots[0].Data) == 0 {
+	if len(slots) != 1 || slots[0].Kind != keyring.SlotReader || len(slots[0].Data) == 0 {
 		t.Fatalf("slots %+v", slots)
 	}
 	got := fresh.vaults(phone)[id]

@@ -35,6 +35,7 @@ func (d *Daemon) Disconnected(p session.Peer, reason error) {
 	d.presence.leave(p.ID)
 	d.uses.gone(p)
 	d.tidySoon()
+	d.abandoned(p)
 	fields := map[string]any{"device": p.ID, "in_range": false}
 	if reason != nil {
 		fields["reason"] = reason.Error()
@@ -102,6 +103,8 @@ func remote(err error) error {
 		{vault.ErrLimit, session.ErrTooLarge},
 		{vault.ErrCommit, session.ErrBadRequest},
 		{vault.ErrRecord, session.ErrBadRequest},
+		{vault.ErrSealBroken, session.ErrBadRequest},
+		{keyring.ErrBadMessage, session.ErrBadRequest},
 		{syscall.ENOSPC, session.ErrTooLarge}, // its text says that the reader's disk is full
 	} {
 		if errors.Is(err, t.from) {

@@ -47,7 +47,7 @@ func newRigWith(t *testing.T, card config.Card) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{T: t, d: d}
-	t.Cleanup(func() { r.must(errors.Join(d.listener.Close(), d.store.Close())) })
+	t.Cleanup(func() { r.must(errors.Join(d.listener.Close(), d.attempts.Close(), d.store.Close())) })
 	return r
 }
 

@@ -2,116 +2,201 @@ package reader
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 
-	"github.com/reprovision/reprovision/pkg/card"
+	"github.com/reprovision/reprovision/pkg/config"
 	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/keyring/attempts"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
 
-// secretSize is the number of random bytes that the card keeps behind its PIN.
-const secretSize = 32
-
-// UnlockVault has the card verify its PIN (step 620), whose own counter limits
-// the guesses, and gives away what the card gives then. The owner's device has the
-// secret made where the card has none; another device becomes the owner, if the
-// vault opens that way.
-func (d *Daemon) UnlockVault(ctx context.Context, p session.Peer, id session.ID, pin []byte) (session.Unlocked, error) {
-	r, err := d.store.Vault(id)
-	if err != nil {
-		return session.Unlocked{}, remote(err)
+func policy(c config.Passcode) attempts.Policy {
+	return attempts.Policy{
+		Tries: int(min(c.Tries, math.MaxInt32)), Delay: c.Delay.Duration, MaxDelay: c.MaxDelay.Duration,
 	}
-	s, owner := slot(r, keyring.SlotCardPIN), r.Owner == p.ID
-	if !owner && s == nil {
-		return session.Unlocked{}, fmt.Errorf("%w: this vault does not open with the card's PIN", session.ErrNotAllowed)
-	}
-	if err := d.succeeds(p, r); err != nil {
-		return session.Unlocked{}, err
-	}
-	secret, err := d.cardSecret(ctx, id, pin, owner)
-	if err != nil {
-		return session.Unlocked{}, err
-	}
-	u := session.Unlocked{Secret: secret}
-	if s != nil {
-		u.Slots = []session.Slot{{Kind: s.Kind, Data: s.Data}}
-	}
-	return u, d.hand(p, r)
 }
 
-// cardSecret reads what the vault's card keeps behind its PIN.
-func (d *Daemon) cardSecret(ctx context.Context, id vault.VaultID, pin []byte, create bool) ([]byte, error) {
-	facts, ok := d.mirror.cardOf(id)
-	if !ok {
-		return nil, fmt.Errorf("%w: the card of this data is not in the reader", session.ErrCard)
+// Unlock takes one entry of a passcode or a recovery code (step 620), of any paired
+// device. That of a passcode is on the disk as a wrong one before the answer leaves:
+// with the answer the device finds out whether it was right, and might then be gone. A
+// recovery code has 128 random bits, and needs no counting.
+func (d *Daemon) Unlock(_ context.Context, p session.Peer, e session.Entry, ke1 []byte) ([]byte, error) {
+	check, err := d.checkOf(e)
+	if err != nil {
+		return nil, err
 	}
-	var secret []byte
-	st, err := d.tryPIN(ctx, func(ctx context.Context, m card.Medium, p card.PIN) (err error) {
-		if m.Identity() != facts.identity {
-			return errExchanged
-		}
-		s, ok := m.(card.Secret)
-		if !ok {
-			return fmt.Errorf("%w: it keeps nothing behind its PIN", card.ErrUnsupported)
-		}
-		if err := p.VerifyPIN(ctx, pin); err != nil {
-			return err
-		}
-		if secret, err = s.Secret(ctx); create && errors.Is(err, card.ErrNoSecret) {
-			secret, err = makeSecret(ctx, s)
-		}
+	id, err := d.keys.Identity()
+	if err != nil {
+		return nil, err
+	}
+	binding, err := keyring.UnlockBinding(p.Exporter, p.Key, id.Public(), e.Vault, e.Kind)
+	if err != nil {
+		return nil, err
+	}
+	v, err := keyring.LoadVerifier(check, binding)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", session.ErrDamaged, err)
+	}
+	if old := d.entries.take(p, e); old != nil {
+		d.wrong(p, e) // it was given up
+	}
+	if err := d.count(p, e); err != nil {
+		return nil, err
+	}
+	if !d.entries.begin(p, e, v) {
+		return nil, session.ErrTooLarge
+	}
+	ke2, err := v.Respond(ke1)
+	return ke2, remote(err)
+}
+
+// checkOf is what an entry is checked by.
+func (d *Daemon) checkOf(e session.Entry) ([]byte, error) {
+	r, err := d.store.Vault(e.Vault)
+	if err != nil {
+		return nil, remote(err)
+	}
+	s := slot(r, e.Kind+checkSuffix)
+	if !checked(e.Kind) || s == nil || len(s.Data) < len(session.ID{}) {
+		return nil, fmt.Errorf("%w: it has no %s", session.ErrNoVault, e.Kind)
+	}
+	return s.Data[len(session.ID{}):], nil
+}
+
+// count takes the attempt, or says why not.
+func (d *Daemon) count(p session.Peer, e session.Entry) error {
+	if e.Kind != keyring.SlotPasscode {
+		return nil
+	}
+	c, err := d.attempts.Begin(e.Vault)
+	var out *attempts.LockedOut
+	if errors.As(err, &out) {
+		d.attempt(p, e, "refused", c)
+		return &session.LockedOut{RetryAfter: out.RetryAfter}
+	}
+	if err != nil {
 		return err
+	}
+	d.attempt(p, e, "counted", c)
+	return nil
+}
+
+// Prove verifies what Unlock began. Only a right entry takes back what was counted.
+func (d *Daemon) Prove(_ context.Context, p session.Peer, e session.Entry, ke3 []byte) error {
+	v := d.entries.take(p, e)
+	if v == nil {
+		return fmt.Errorf("%w: nothing was entered", session.ErrBadRequest)
+	}
+	if len(ke3) == 0 || v.Finish(ke3) != nil {
+		left := d.wrong(p, e)
+		return fmt.Errorf("%w: %d more tries", session.ErrWrongPasscode, left)
+	}
+	if err := d.attempts.Reset(e.Vault); err != nil {
+		return err
+	}
+	d.entries.unlock(p, e)
+	c, err := d.attempts.Look(e.Vault)
+	d.attempt(p, e, "right", c)
+	d.showAttempts()
+	return err
+}
+
+// wrong says that an entry was wrong, or was not seen through; it is counted already.
+func (d *Daemon) wrong(p session.Peer, e session.Entry) (left int) {
+	c, err := d.attempts.Look(e.Vault)
+	if err != nil {
+		d.log.Error("cannot tell how many passcodes were wrong", "vault", vault.VaultID(e.Vault), "error", err)
+	}
+	d.attempt(p, e, "wrong", c)
+	d.showAttempts()
+	d.enforce(e.Vault, c)
+	return c.Left
+}
+
+// abandoned deals with what a session that has ended has left open.
+func (d *Daemon) abandoned(p session.Peer) {
+	for _, e := range d.entries.end(p) {
+		d.wrong(p, e)
+	}
+}
+
+// attempt tells of an entry.
+func (d *Daemon) attempt(p session.Peer, e session.Entry, state string, c attempts.Count) {
+	fields := map[string]any{
+		"what": "reprovision", "kind": e.Kind, "state": state, "device": p.ID, "vault": vault.VaultID(e.Vault).String(),
+		"wrong": int64(c.Wrong), "left": int64(c.Left),
+	}
+	if peer, err := d.keys.Peer(p.ID); err == nil {
+		fields["name"] = peer.Name
+	}
+	d.log.Info("reprovisioning passcode", "state", state, "kind", e.Kind, "device", p.ID, "wrong", c.Wrong, "left", c.Left)
+	d.event("attempt", fields)
+}
+
+// showAttempts puts on the display how many passcodes were wrong.
+func (d *Daemon) showAttempts() {
+	text := ""
+	d.eachCount(func(r vault.Record, c attempts.Count) {
+		whose := "data"
+		if owner, err := d.keys.Peer(r.Owner); err == nil {
+			whose = "data of " + owner.Name
+		}
+		switch {
+		case c.Wrong == 0:
+		case c.Left == 0:
+			text = fmt.Sprintf("for the %s. Locked: only the recovery code helps.", whose)
+		case text == "":
+			text = fmt.Sprintf("for the %s: %d. %d more tries.", whose, c.Wrong, c.Left)
+		}
 	})
-	d.tellAttempt(err)
+	d.panel.SetAlert(text)
+	d.bus.Refresh()
+}
+
+func (d *Daemon) eachCount(do func(vault.Record, attempts.Count)) {
+	records, err := readable(d.store, d.log)
 	if err != nil {
-		return nil, unlockError(err, st)
+		d.log.Error("cannot read the vaults", "error", err)
 	}
-	return secret, nil
+	for _, r := range records {
+		c, err := d.attempts.Look(r.ID)
+		if err != nil {
+			d.log.Error("cannot tell how many passcodes were wrong", "vault", r.ID, "error", err)
+			continue
+		}
+		do(r, c)
+	}
 }
 
-// makeSecret gives the card a secret, and reads it back: data that only a torn
-// secret opens would be lost.
-func makeSecret(ctx context.Context, s card.Secret) ([]byte, error) {
-	made := make([]byte, secretSize)
-	if _, err := rand.Read(made); err != nil {
-		return nil, err
-	}
-	if err := s.SetSecret(ctx, made); err != nil {
-		return nil, err
-	}
-	return s.Secret(ctx)
+// recount shows, at the beginning, what was counted before, and does what a power
+// cut came before.
+func (d *Daemon) recount(context.Context) error {
+	d.eachCount(func(r vault.Record, c attempts.Count) { d.enforce(r.ID, c) })
+	d.showAttempts()
+	return nil
 }
 
-// unlockError gives an error of the card the name that it has on the wire. A PIN
-// that the card cannot have cost no try.
-func unlockError(err error, st card.PINStatus) error {
-	var wrong *card.PINError
-	switch {
-	case errors.Is(err, card.ErrPINBlocked):
-		return fmt.Errorf("%w: the card's PIN is blocked", session.ErrLockedOut)
-	case errors.As(err, &wrong):
-		return &session.WrongPasscode{Left: wrong.Tries}
-	case errors.Is(err, card.ErrPIN), errors.Is(err, card.ErrPINFormat):
-		return &session.WrongPasscode{Left: st.Tries}
+// enforce deletes a vault once there were as many wrong passcodes as the owner of the
+// reader allows.
+func (d *Daemon) enforce(id vault.VaultID, c attempts.Count) {
+	if d.cfg.Passcode.WipeAfter == 0 || int64(c.Wrong) < d.cfg.Passcode.WipeAfter {
+		return
 	}
-	return fmt.Errorf("%w: %w", session.ErrCard, err)
-}
-
-// SetSlots replaces the key slots of a vault, and writes them to its card.
-func (d *Daemon) SetSlots(ctx context.Context, p session.Peer, id session.ID, slots []session.Slot) (session.CardState, error) {
-	r, err := d.mine(p, id)
+	d.records.Lock()
+	err := d.store.Delete(id)
+	d.records.Unlock()
+	if err == nil {
+		err = d.attempts.Reset(id)
+	}
 	if err != nil {
-		return session.CardState{}, err
+		d.log.Error("cannot delete data after too many wrong passcodes", "vault", id, "error", err)
+		return
 	}
-	r.Slots = nil
-	for _, s := range slots {
-		r.Slots = append(r.Slots, vault.Slot{Kind: s.Kind, Data: s.Data})
-	}
-	if err := d.store.Update(r); err != nil {
-		return session.CardState{}, remote(err)
-	}
-	return d.mirror.rewrite(ctx, id), nil
+	d.log.Warn("deleted data after too many wrong passcodes", "vault", id, "wrong", c.Wrong)
+	d.event("attempt", map[string]any{"what": "reprovision", "state": "wiped", "vault": id.String(), "wrong": int64(c.Wrong)})
+	d.mirror.erase(context.Background(), id)
+	d.showAttempts()
 }

@@ -12,12 +12,8 @@ import (
 	"github.com/reprovision/reprovision/pkg/vault"
 )
 
-// slotReader is the kind of key slot that opens a vault to whoever the reader is
-// paired with; a vault has it only where the owner chose no passcode.
-const slotReader = "reader"
-
 // Vaults answers step 612: the device's own vaults, and those that it might
-// take over because their owner chose no passcode.
+// take over: by a passcode, or because their owner chose none.
 func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, error) {
 	records, err := readable(d.store, d.log)
 	if err != nil {
@@ -25,7 +21,7 @@ func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, err
 	}
 	out := d.onCardOnly()
 	for _, r := range records {
-		if r.Owner != p.ID && slot(r, slotReader) == nil && slot(r, keyring.SlotCardPIN) == nil {
+		if r.Owner != p.ID && !opens(r) {
 			continue
 		}
 		v, err := d.describe(r, p.ID)
@@ -43,7 +39,7 @@ func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, err
 // A device whose vault it is knows its id, and can claim it all the same.
 func (d *Daemon) onCardOnly() []session.Vault {
 	p := d.mirror.offered()
-	if p == nil || slot(p.Record, slotReader) == nil {
+	if p == nil || slot(p.Record, keyring.SlotReader) == nil {
 		return nil
 	}
 	if peers, err := d.keys.Peers(); err != nil || len(peers) > 1 {
@@ -63,7 +59,9 @@ func (d *Daemon) onCardOnly() []session.Vault {
 func kinds(slots []vault.Slot) []session.Slot {
 	var out []session.Slot
 	for _, s := range slots {
-		out = append(out, session.Slot{Kind: s.Kind})
+		if !isCheck(s.Kind) {
+			out = append(out, session.Slot{Kind: s.Kind})
+		}
 	}
 	return out
 }
@@ -72,7 +70,7 @@ func kinds(slots []vault.Slot) []session.Slot {
 // A card that is in the reader for a while leaves nothing there otherwise.
 func (d *Daemon) takeUp(id session.ID, owner string) error {
 	p := d.mirror.offered()
-	if p == nil || session.ID(p.Record.ID) != id || slot(p.Record, slotReader) == nil {
+	if p == nil || session.ID(p.Record.ID) != id || slot(p.Record, keyring.SlotReader) == nil {
 		return nil
 	}
 	owned := *p
@@ -146,6 +144,11 @@ func slot(r vault.Record, kind string) *vault.Slot {
 // CreateVault makes a vault of the caller's. Making the same one again changes
 // nothing, so that an answer that got lost does no harm.
 func (d *Daemon) CreateVault(_ context.Context, p session.Peer, v session.NewVault) error {
+	for _, s := range v.Slots {
+		if isCheck(s.Kind) {
+			return fmt.Errorf("%w: a slot of kind %q is the reader's own", session.ErrBadRequest, s.Kind)
+		}
+	}
 	r := vault.Record{ID: v.ID, Owner: p.ID, Created: d.now().UTC().Truncate(time.Second), Label: v.Label}
 	for _, s := range v.Slots {
 		r.Slots = append(r.Slots, vault.Slot{Kind: s.Kind, Data: s.Data})
@@ -160,10 +163,12 @@ func (d *Daemon) CreateVault(_ context.Context, p session.Peer, v session.NewVau
 }
 
 // ClaimVault makes a replacement device the owner of a vault (paragraph 38). The
-// owner's consent is having paired the device, and having chosen no passcode. A
-// device that is here itself has not been replaced. What is on the card alone,
-// because it was written at another reader, is taken up.
+// owner's consent is the passcode, or having chosen none and having paired the
+// device; in that case a device that is here itself has not been replaced. What is on
+// the card alone, because it was written at another reader, is taken up.
 func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([]session.Slot, error) {
+	d.records.Lock()
+	defer d.records.Unlock()
 	if err := d.takeUp(id, p.ID); err != nil {
 		return nil, remote(err)
 	}
@@ -171,12 +176,19 @@ func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([
 	if err != nil {
 		return nil, remote(err)
 	}
-	s := slot(r, slotReader)
-	if s == nil {
+	kind, unlocked := d.entries.unlocked(p, id)
+	s := slot(r, keyring.SlotReader)
+	switch {
+	case unlocked:
+		if s = slot(r, kind); s == nil {
+			return nil, fmt.Errorf("%w: the slot is not there any more", session.ErrNotAllowed)
+		}
+	case s == nil:
 		return nil, fmt.Errorf("%w: this vault opens with its passcode only", session.ErrNotAllowed)
-	}
-	if err := d.succeeds(p, r); err != nil {
-		return nil, err
+	default:
+		if err := d.succeeds(p, r); err != nil {
+			return nil, err
+		}
 	}
 	return []session.Slot{{Kind: s.Kind, Data: s.Data}}, d.hand(p, r)
 }

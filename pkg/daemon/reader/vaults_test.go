@@ -3,6 +3,7 @@ package reader
 import (
 	"testing"
 
+	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
@@ -87,7 +88,7 @@ func TestVaultsOfOthers(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
 	phone, tablet := r.pair("phone"), r.pair("tablet")
-	secret, open := r.create(phone, 1, "device", "passcode"), r.create(phone, 2, "device", slotReader)
+	secret, open := r.create(phone, 1, "device", "passcode"), r.create(phone, 2, "device", keyring.SlotReader)
 	r.backUp(phone, secret, blob(1, 10))
 	got := r.vaults(tablet)
 	if len(got) != 1 || got[open].Mine || got[open].Owner != "phone" {
@@ -120,7 +121,7 @@ func TestClaimVault(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
 	old, fresh := r.pair("old phone"), r.pair("new phone")
-	id := r.create(old, 1, "device", slotReader)
+	id := r.create(old, 1, "device", keyring.SlotReader)
 	r.backUp(old, id, blob(1, 10))
 	r.d.Connected(old)
 	_, err := r.d.ClaimVault(ctx, fresh, id)
@@ -131,7 +132,7 @@ func TestClaimVault(t *testing.T) {
 	r.d.Disconnected(old, nil)
 	slots, err := r.d.ClaimVault(ctx, fresh, id)
 	r.must(err)
-	if len(slots) != 1 || slots[0].Kind != slotReader || string(slots[0].Data) != "wrapped for reader" {
+	if len(slots) != 1 || slots[0].Kind != keyring.SlotReader || string(slots[0].Data) != "wrapped for reader" {
 		t.Fatalf("slots %+v", slots)
 	}
 	if r.vaults(old)[id].Mine || !r.vaults(fresh)[id].Mine {

@@ -3,11 +3,13 @@ package reader
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/reprovision/reprovision/pkg/card"
+	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
@@ -18,8 +20,6 @@ type visit struct {
 	medium  card.Medium
 	objects *card.Store
 	pulls   uint64 // before it began
-	// rewrites is whose card is written even if it holds the newest data; zero for none.
-	rewrites vault.VaultID
 	sight
 }
 
@@ -63,6 +63,9 @@ func (v *visit) begin(ctx context.Context, asking vault.VaultID) error {
 
 // compare decides by the vault's generation, not by any clock.
 func (v *visit) compare(ctx context.Context, object card.Object, asking vault.VaultID) error {
+	if id, ok := erasedFor(object.Data); ok { // somebody pulled the card meanwhile
+		return v.write(ctx, id, object.Generation+1)
+	}
 	p, err := vault.UnmarshalPortable(object.Data)
 	if err != nil {
 		return fmt.Errorf("cannot read what the card holds: %w", err)
@@ -89,16 +92,25 @@ func (v *visit) compare(ctx context.Context, object card.Object, asking vault.Va
 // just put in and is older is reported before it is written.
 func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.SnapshotRecord, generation uint64, inserted bool) error {
 	v.state.Generation = generation
-	switch {
-	case len(list) == 0 || p.Snapshot.Seq > list[0].Seq:
+	if len(list) == 0 || p.Snapshot.Seq > list[0].Seq {
 		return v.adopt(p)
-	case p.Snapshot.Snapshot == list[0].Snapshot:
-		v.facts.needed, v.facts.elsewhere = v.facts.used, bulk(list[0], p)
-		return v.refresh(ctx, p.Record, generation)
-	case p.Snapshot.Seq == list[0].Seq:
+	}
+	record, err := v.store.Vault(v.on)
+	if err != nil {
+		return err
+	}
+	switch same := p.Snapshot.Snapshot == list[0].Snapshot; {
+	case !same && p.Snapshot.Seq == list[0].Seq:
 		v.state.Status = session.CardStale
 		v.state.Detail = fmt.Sprintf("the card holds another snapshot %d than this reader, written at another one; the next backup decides", p.Snapshot.Seq)
 		return nil
+	case renews(record, p.Record):
+		return v.renew(ctx, generation)
+	case same && (record.Authorization == nil || bytes.Equal(record.Authorization, p.Record.Authorization)):
+		v.facts.needed, v.facts.elsewhere = v.facts.used, bulk(list[0], p)
+		return nil
+	case same:
+		return v.write(ctx, v.on, generation+1)
 	}
 	if inserted {
 		v.state.Status = session.CardStale
@@ -153,25 +165,56 @@ func (v *visit) full(err error, seq, generation uint64) error {
 	return nil
 }
 
-// refresh writes a card whose data are the newest again where the store has another
-// authorization record, or where the card has still the slot that opens to all: it was
-// out when the owner closed the vault. The other way round nothing is opened again, for
-// the vault may have been closed at another reader.
-func (v *visit) refresh(ctx context.Context, on vault.Record, generation uint64) error {
-	record, err := v.store.Vault(v.on)
-	if err != nil {
+// renews tells whether the card has other key slots than the store: it was out when
+// they were changed. The other way round nothing is opened again, for the vault may
+// have been closed at another reader.
+func renews(record, on vault.Record) bool {
+	if slices.EqualFunc(on.Slots, record.Slots, equalSlots) || len(record.Slots) == 0 {
+		return false
+	}
+	return !openToAll(record) || openToAll(on)
+}
+
+func equalSlots(a, b vault.Slot) bool { return a.Kind == b.Kind && bytes.Equal(a.Data, b.Data) }
+
+// renew writes the card so that nothing is left of what was on it: both versions, to
+// their ends. It held key slots that are void, and perhaps the key itself.
+func (v *visit) renew(ctx context.Context, generation uint64) error {
+	if err := v.blank(ctx, v.on, generation); err != nil {
 		return err
 	}
-	authorized := record.Authorization == nil || bytes.Equal(record.Authorization, on.Authorization)
-	closed := len(record.Slots) > 0 && !openToAll(record) && openToAll(on)
-	if authorized && !closed && v.rewrites != v.on {
-		return nil
+	return v.write(ctx, v.on, generation+card.Slots+1)
+}
+
+// blank writes random bytes over all that a card can hold. They have nothing in common
+// with what is there, or with each other, so that a store that shares what versions
+// have in common writes all of them.
+func (v *visit) blank(ctx context.Context, id vault.VaultID, generation uint64) error {
+	for n := range card.Slots {
+		empty := make([]byte, max(v.facts.capacity, int64(len(erasedMagic)+len(id))))
+		rand.Read(empty[copy(empty, erasedMagic)+copy(empty[len(erasedMagic):], id[:]):]) // never fails
+		if err := v.objects.Commit(ctx, generation+uint64(n)+1, empty); err != nil {
+			return err
+		}
 	}
-	return v.write(ctx, v.on, generation+1)
+	v.facts.blank = true
+	return nil
+}
+
+// erasedMagic begins what lies on a card between its being erased and its being
+// written again; the vault's id follows, then random bytes.
+const erasedMagic = "RPER"
+
+func erasedFor(data []byte) (id vault.VaultID, ok bool) {
+	if len(data) < len(erasedMagic)+len(id) || string(data[:len(erasedMagic)]) != erasedMagic {
+		return id, false
+	}
+	copy(id[:], data[len(erasedMagic):])
+	return id, true
 }
 
 func openToAll(r vault.Record) bool {
-	return slices.ContainsFunc(r.Slots, func(s vault.Slot) bool { return s.Kind == slotReader })
+	return slices.ContainsFunc(r.Slots, func(s vault.Slot) bool { return s.Kind == keyring.SlotReader })
 }
 
 // write puts the newest snapshot's critical part on the card.

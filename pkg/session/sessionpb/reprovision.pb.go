@@ -179,7 +179,7 @@ func (x Failure_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Failure_Code.Descriptor instead.
 func (Failure_Code) EnumDescriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{43, 0}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{50, 0}
 }
 
 type StartRequest struct {
@@ -1314,6 +1314,490 @@ func (*CreateVaultResponse) Descriptor() ([]byte, []int) {
 	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{20}
 }
 
+type RegisterRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // of the slot
+	Request       []byte                 `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterRequest) Reset() {
+	*x = RegisterRequest{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterRequest) ProtoMessage() {}
+
+func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterRequest.ProtoReflect.Descriptor instead.
+func (*RegisterRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RegisterRequest) GetVault() []byte {
+	if x != nil {
+		return x.Vault
+	}
+	return nil
+}
+
+func (x *RegisterRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *RegisterRequest) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type RegisterResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Response      []byte                 `protobuf:"bytes,1,opt,name=response,proto3" json:"response,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterResponse) Reset() {
+	*x = RegisterResponse{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterResponse) ProtoMessage() {}
+
+func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterResponse.ProtoReflect.Descriptor instead.
+func (*RegisterResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RegisterResponse) GetResponse() []byte {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+type NewSlot struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Tag           []byte                 `protobuf:"bytes,3,opt,name=tag,proto3" json:"tag,omitempty"`       // 16 bytes; of a slot that is checked: names the registration that it belongs to
+	Record        []byte                 `protobuf:"bytes,4,opt,name=record,proto3" json:"record,omitempty"` // of the registration that Register began in this session; empty: the one that is there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewSlot) Reset() {
+	*x = NewSlot{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewSlot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewSlot) ProtoMessage() {}
+
+func (x *NewSlot) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewSlot.ProtoReflect.Descriptor instead.
+func (*NewSlot) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *NewSlot) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *NewSlot) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *NewSlot) GetTag() []byte {
+	if x != nil {
+		return x.Tag
+	}
+	return nil
+}
+
+func (x *NewSlot) GetRecord() []byte {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+type ChangeSlotsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
+	Slots         []*NewSlot             `protobuf:"bytes,2,rep,name=slots,proto3" json:"slots,omitempty"` // all that there are to be
+	Strip         []byte                 `protobuf:"bytes,3,opt,name=strip,proto3" json:"strip,omitempty"` // the key of the outer layer that is there, 32 bytes; empty for none
+	Wrap          []byte                 `protobuf:"bytes,4,opt,name=wrap,proto3" json:"wrap,omitempty"`   // the key of the outer layer to be, 32 bytes; empty: no rotation
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeSlotsRequest) Reset() {
+	*x = ChangeSlotsRequest{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeSlotsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeSlotsRequest) ProtoMessage() {}
+
+func (x *ChangeSlotsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeSlotsRequest.ProtoReflect.Descriptor instead.
+func (*ChangeSlotsRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ChangeSlotsRequest) GetVault() []byte {
+	if x != nil {
+		return x.Vault
+	}
+	return nil
+}
+
+func (x *ChangeSlotsRequest) GetSlots() []*NewSlot {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+func (x *ChangeSlotsRequest) GetStrip() []byte {
+	if x != nil {
+		return x.Strip
+	}
+	return nil
+}
+
+func (x *ChangeSlotsRequest) GetWrap() []byte {
+	if x != nil {
+		return x.Wrap
+	}
+	return nil
+}
+
+type ChangeSlotsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Card          *CardState             `protobuf:"bytes,1,opt,name=card,proto3" json:"card,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeSlotsResponse) Reset() {
+	*x = ChangeSlotsResponse{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeSlotsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeSlotsResponse) ProtoMessage() {}
+
+func (x *ChangeSlotsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeSlotsResponse.ProtoReflect.Descriptor instead.
+func (*ChangeSlotsResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ChangeSlotsResponse) GetCard() *CardState {
+	if x != nil {
+		return x.Card
+	}
+	return nil
+}
+
+type UnlockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // of the slot
+	Ke1           []byte                 `protobuf:"bytes,3,opt,name=ke1,proto3" json:"ke1,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockRequest) Reset() {
+	*x = UnlockRequest{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockRequest) ProtoMessage() {}
+
+func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockRequest.ProtoReflect.Descriptor instead.
+func (*UnlockRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *UnlockRequest) GetVault() []byte {
+	if x != nil {
+		return x.Vault
+	}
+	return nil
+}
+
+func (x *UnlockRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *UnlockRequest) GetKe1() []byte {
+	if x != nil {
+		return x.Ke1
+	}
+	return nil
+}
+
+type UnlockResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ke2           []byte                 `protobuf:"bytes,1,opt,name=ke2,proto3" json:"ke2,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockResponse) Reset() {
+	*x = UnlockResponse{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockResponse) ProtoMessage() {}
+
+func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockResponse.ProtoReflect.Descriptor instead.
+func (*UnlockResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *UnlockResponse) GetKe2() []byte {
+	if x != nil {
+		return x.Ke2
+	}
+	return nil
+}
+
+type ProveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Ke3           []byte                 `protobuf:"bytes,3,opt,name=ke3,proto3" json:"ke3,omitempty"` // empty: KE2 did not verify
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveRequest) Reset() {
+	*x = ProveRequest{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveRequest) ProtoMessage() {}
+
+func (x *ProveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveRequest.ProtoReflect.Descriptor instead.
+func (*ProveRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ProveRequest) GetVault() []byte {
+	if x != nil {
+		return x.Vault
+	}
+	return nil
+}
+
+func (x *ProveRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ProveRequest) GetKe3() []byte {
+	if x != nil {
+		return x.Ke3
+	}
+	return nil
+}
+
+type ProveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveResponse) Reset() {
+	*x = ProveResponse{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveResponse) ProtoMessage() {}
+
+func (x *ProveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveResponse.ProtoReflect.Descriptor instead.
+func (*ProveResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{29}
+}
+
 type ClaimVaultRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1323,7 +1807,7 @@ type ClaimVaultRequest struct {
 
 func (x *ClaimVaultRequest) Reset() {
 	*x = ClaimVaultRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1819,7 @@ func (x *ClaimVaultRequest) String() string {
 func (*ClaimVaultRequest) ProtoMessage() {}
 
 func (x *ClaimVaultRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[21]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1832,7 @@ func (x *ClaimVaultRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimVaultRequest.ProtoReflect.Descriptor instead.
 func (*ClaimVaultRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{21}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ClaimVaultRequest) GetId() []byte {
@@ -1367,7 +1851,7 @@ type ClaimVaultResponse struct {
 
 func (x *ClaimVaultResponse) Reset() {
 	*x = ClaimVaultResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1863,7 @@ func (x *ClaimVaultResponse) String() string {
 func (*ClaimVaultResponse) ProtoMessage() {}
 
 func (x *ClaimVaultResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[22]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1876,7 @@ func (x *ClaimVaultResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimVaultResponse.ProtoReflect.Descriptor instead.
 func (*ClaimVaultResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{22}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ClaimVaultResponse) GetSlots() []*Slot {
@@ -1402,29 +1886,29 @@ func (x *ClaimVaultResponse) GetSlots() []*Slot {
 	return nil
 }
 
-type UnlockVaultRequest struct {
+type VerifyPINRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
 	Pin           []byte                 `protobuf:"bytes,2,opt,name=pin,proto3" json:"pin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *UnlockVaultRequest) Reset() {
-	*x = UnlockVaultRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+func (x *VerifyPINRequest) Reset() {
+	*x = VerifyPINRequest{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *UnlockVaultRequest) String() string {
+func (x *VerifyPINRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*UnlockVaultRequest) ProtoMessage() {}
+func (*VerifyPINRequest) ProtoMessage() {}
 
-func (x *UnlockVaultRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[23]
+func (x *VerifyPINRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,48 +1919,47 @@ func (x *UnlockVaultRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use UnlockVaultRequest.ProtoReflect.Descriptor instead.
-func (*UnlockVaultRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{23}
+// Deprecated: Use VerifyPINRequest.ProtoReflect.Descriptor instead.
+func (*VerifyPINRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{32}
 }
 
-func (x *UnlockVaultRequest) GetId() []byte {
+func (x *VerifyPINRequest) GetVault() []byte {
 	if x != nil {
-		return x.Id
+		return x.Vault
 	}
 	return nil
 }
 
-func (x *UnlockVaultRequest) GetPin() []byte {
+func (x *VerifyPINRequest) GetPin() []byte {
 	if x != nil {
 		return x.Pin
 	}
 	return nil
 }
 
-type UnlockVaultResponse struct {
+type VerifyPINResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Secret        []byte                 `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
-	Slots         []*Slot                `protobuf:"bytes,2,rep,name=slots,proto3" json:"slots,omitempty"` // those that the secret opens
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *UnlockVaultResponse) Reset() {
-	*x = UnlockVaultResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+func (x *VerifyPINResponse) Reset() {
+	*x = VerifyPINResponse{}
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *UnlockVaultResponse) String() string {
+func (x *VerifyPINResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*UnlockVaultResponse) ProtoMessage() {}
+func (*VerifyPINResponse) ProtoMessage() {}
 
-func (x *UnlockVaultResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[24]
+func (x *VerifyPINResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,117 +1970,14 @@ func (x *UnlockVaultResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use UnlockVaultResponse.ProtoReflect.Descriptor instead.
-func (*UnlockVaultResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{24}
+// Deprecated: Use VerifyPINResponse.ProtoReflect.Descriptor instead.
+func (*VerifyPINResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33}
 }
 
-func (x *UnlockVaultResponse) GetSecret() []byte {
+func (x *VerifyPINResponse) GetSecret() []byte {
 	if x != nil {
 		return x.Secret
-	}
-	return nil
-}
-
-func (x *UnlockVaultResponse) GetSlots() []*Slot {
-	if x != nil {
-		return x.Slots
-	}
-	return nil
-}
-
-type SetSlotsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Slots         []*Slot                `protobuf:"bytes,2,rep,name=slots,proto3" json:"slots,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SetSlotsRequest) Reset() {
-	*x = SetSlotsRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SetSlotsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SetSlotsRequest) ProtoMessage() {}
-
-func (x *SetSlotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[25]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SetSlotsRequest.ProtoReflect.Descriptor instead.
-func (*SetSlotsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{25}
-}
-
-func (x *SetSlotsRequest) GetId() []byte {
-	if x != nil {
-		return x.Id
-	}
-	return nil
-}
-
-func (x *SetSlotsRequest) GetSlots() []*Slot {
-	if x != nil {
-		return x.Slots
-	}
-	return nil
-}
-
-type SetSlotsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Card          *CardState             `protobuf:"bytes,1,opt,name=card,proto3" json:"card,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SetSlotsResponse) Reset() {
-	*x = SetSlotsResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SetSlotsResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SetSlotsResponse) ProtoMessage() {}
-
-func (x *SetSlotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[26]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SetSlotsResponse.ProtoReflect.Descriptor instead.
-func (*SetSlotsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{26}
-}
-
-func (x *SetSlotsResponse) GetCard() *CardState {
-	if x != nil {
-		return x.Card
 	}
 	return nil
 }
@@ -1613,7 +1993,7 @@ type SnapshotsRequest struct {
 
 func (x *SnapshotsRequest) Reset() {
 	*x = SnapshotsRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +2005,7 @@ func (x *SnapshotsRequest) String() string {
 func (*SnapshotsRequest) ProtoMessage() {}
 
 func (x *SnapshotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[27]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +2018,7 @@ func (x *SnapshotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotsRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{27}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SnapshotsRequest) GetVault() []byte {
@@ -1672,7 +2052,7 @@ type SnapshotsResponse struct {
 
 func (x *SnapshotsResponse) Reset() {
 	*x = SnapshotsResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +2064,7 @@ func (x *SnapshotsResponse) String() string {
 func (*SnapshotsResponse) ProtoMessage() {}
 
 func (x *SnapshotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[28]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +2077,7 @@ func (x *SnapshotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotsResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{28}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SnapshotsResponse) GetSnapshots() []*Snapshot {
@@ -1729,7 +2109,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +2121,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[29]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +2134,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{29}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Snapshot) GetId() []byte {
@@ -1816,7 +2196,7 @@ type MissingRequest struct {
 
 func (x *MissingRequest) Reset() {
 	*x = MissingRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +2208,7 @@ func (x *MissingRequest) String() string {
 func (*MissingRequest) ProtoMessage() {}
 
 func (x *MissingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[30]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +2221,7 @@ func (x *MissingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingRequest.ProtoReflect.Descriptor instead.
 func (*MissingRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{30}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *MissingRequest) GetVault() []byte {
@@ -1867,7 +2247,7 @@ type MissingResponse struct {
 
 func (x *MissingResponse) Reset() {
 	*x = MissingResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +2259,7 @@ func (x *MissingResponse) String() string {
 func (*MissingResponse) ProtoMessage() {}
 
 func (x *MissingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[31]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +2272,7 @@ func (x *MissingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingResponse.ProtoReflect.Descriptor instead.
 func (*MissingResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{31}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *MissingResponse) GetIds() [][]byte {
@@ -1919,7 +2299,7 @@ type BlobPiece struct {
 
 func (x *BlobPiece) Reset() {
 	*x = BlobPiece{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2311,7 @@ func (x *BlobPiece) String() string {
 func (*BlobPiece) ProtoMessage() {}
 
 func (x *BlobPiece) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[32]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2324,7 @@ func (x *BlobPiece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobPiece.ProtoReflect.Descriptor instead.
 func (*BlobPiece) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{32}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BlobPiece) GetVault() []byte {
@@ -2005,7 +2385,7 @@ type PutResponse struct {
 
 func (x *PutResponse) Reset() {
 	*x = PutResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2397,7 @@ func (x *PutResponse) String() string {
 func (*PutResponse) ProtoMessage() {}
 
 func (x *PutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[33]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2410,7 @@ func (x *PutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutResponse.ProtoReflect.Descriptor instead.
 func (*PutResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{33}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PutResponse) GetStored() uint64 {
@@ -2056,7 +2436,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +2448,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[34]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2461,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{34}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CommitRequest) GetVault() []byte {
@@ -2149,7 +2529,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2161,7 +2541,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[35]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2174,7 +2554,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{35}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *CommitResponse) GetCard() *CardState {
@@ -2196,7 +2576,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[36]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2588,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[36]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2601,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{36}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetRequest) GetVault() []byte {
@@ -2262,7 +2642,7 @@ type AttestRequest struct {
 
 func (x *AttestRequest) Reset() {
 	*x = AttestRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[37]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +2654,7 @@ func (x *AttestRequest) String() string {
 func (*AttestRequest) ProtoMessage() {}
 
 func (x *AttestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[37]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +2667,7 @@ func (x *AttestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestRequest.ProtoReflect.Descriptor instead.
 func (*AttestRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{37}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *AttestRequest) GetVault() []byte {
@@ -2316,7 +2696,7 @@ type AttestResponse struct {
 
 func (x *AttestResponse) Reset() {
 	*x = AttestResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[38]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2708,7 @@ func (x *AttestResponse) String() string {
 func (*AttestResponse) ProtoMessage() {}
 
 func (x *AttestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[38]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2721,7 @@ func (x *AttestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestResponse.ProtoReflect.Descriptor instead.
 func (*AttestResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{38}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AttestResponse) GetIdentity() string {
@@ -2382,7 +2762,7 @@ type AuthorizeRequest struct {
 
 func (x *AuthorizeRequest) Reset() {
 	*x = AuthorizeRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[39]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2394,7 +2774,7 @@ func (x *AuthorizeRequest) String() string {
 func (*AuthorizeRequest) ProtoMessage() {}
 
 func (x *AuthorizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[39]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2407,7 +2787,7 @@ func (x *AuthorizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeRequest.ProtoReflect.Descriptor instead.
 func (*AuthorizeRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{39}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AuthorizeRequest) GetVault() []byte {
@@ -2433,7 +2813,7 @@ type AuthorizeResponse struct {
 
 func (x *AuthorizeResponse) Reset() {
 	*x = AuthorizeResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[40]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +2825,7 @@ func (x *AuthorizeResponse) String() string {
 func (*AuthorizeResponse) ProtoMessage() {}
 
 func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[40]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2838,7 @@ func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeResponse.ProtoReflect.Descriptor instead.
 func (*AuthorizeResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{40}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AuthorizeResponse) GetCard() *CardState {
@@ -2476,7 +2856,7 @@ type UnpairRequest struct {
 
 func (x *UnpairRequest) Reset() {
 	*x = UnpairRequest{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[41]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2868,7 @@ func (x *UnpairRequest) String() string {
 func (*UnpairRequest) ProtoMessage() {}
 
 func (x *UnpairRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[41]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2881,7 @@ func (x *UnpairRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpairRequest.ProtoReflect.Descriptor instead.
 func (*UnpairRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{41}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{48}
 }
 
 type UnpairResponse struct {
@@ -2512,7 +2892,7 @@ type UnpairResponse struct {
 
 func (x *UnpairResponse) Reset() {
 	*x = UnpairResponse{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[42]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2524,7 +2904,7 @@ func (x *UnpairResponse) String() string {
 func (*UnpairResponse) ProtoMessage() {}
 
 func (x *UnpairResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[42]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2537,7 +2917,7 @@ func (x *UnpairResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnpairResponse.ProtoReflect.Descriptor instead.
 func (*UnpairResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{42}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{49}
 }
 
 // Failure travels in the details of a gRPC status and says which error it is.
@@ -2552,7 +2932,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[43]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2564,7 +2944,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[43]
+	mi := &file_pkg_session_sessionpb_reprovision_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2577,7 +2957,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{43}
+	return file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Failure) GetCode() Failure_Code {
@@ -2686,22 +3066,45 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\fR\x05label\x12*\n" +
 	"\x05slots\x18\x03 \x03(\v2\x14.reprovision.v1.SlotR\x05slots\"\x15\n" +
-	"\x13CreateVaultResponse\"#\n" +
+	"\x13CreateVaultResponse\"U\n" +
+	"\x0fRegisterRequest\x12\x14\n" +
+	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
+	"\arequest\x18\x03 \x01(\fR\arequest\".\n" +
+	"\x10RegisterResponse\x12\x1a\n" +
+	"\bresponse\x18\x01 \x01(\fR\bresponse\"[\n" +
+	"\aNewSlot\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x10\n" +
+	"\x03tag\x18\x03 \x01(\fR\x03tag\x12\x16\n" +
+	"\x06record\x18\x04 \x01(\fR\x06record\"\x83\x01\n" +
+	"\x12ChangeSlotsRequest\x12\x14\n" +
+	"\x05vault\x18\x01 \x01(\fR\x05vault\x12-\n" +
+	"\x05slots\x18\x02 \x03(\v2\x17.reprovision.v1.NewSlotR\x05slots\x12\x14\n" +
+	"\x05strip\x18\x03 \x01(\fR\x05strip\x12\x12\n" +
+	"\x04wrap\x18\x04 \x01(\fR\x04wrap\"D\n" +
+	"\x13ChangeSlotsResponse\x12-\n" +
+	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"K\n" +
+	"\rUnlockRequest\x12\x14\n" +
+	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03ke1\x18\x03 \x01(\fR\x03ke1\"\"\n" +
+	"\x0eUnlockResponse\x12\x10\n" +
+	"\x03ke2\x18\x01 \x01(\fR\x03ke2\"J\n" +
+	"\fProveRequest\x12\x14\n" +
+	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03ke3\x18\x03 \x01(\fR\x03ke3\"\x0f\n" +
+	"\rProveResponse\"#\n" +
 	"\x11ClaimVaultRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\"@\n" +
 	"\x12ClaimVaultResponse\x12*\n" +
-	"\x05slots\x18\x01 \x03(\v2\x14.reprovision.v1.SlotR\x05slots\"6\n" +
-	"\x12UnlockVaultRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
-	"\x03pin\x18\x02 \x01(\fR\x03pin\"Y\n" +
-	"\x13UnlockVaultResponse\x12\x16\n" +
-	"\x06secret\x18\x01 \x01(\fR\x06secret\x12*\n" +
-	"\x05slots\x18\x02 \x03(\v2\x14.reprovision.v1.SlotR\x05slots\"M\n" +
-	"\x0fSetSlotsRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\fR\x02id\x12*\n" +
-	"\x05slots\x18\x02 \x03(\v2\x14.reprovision.v1.SlotR\x05slots\"A\n" +
-	"\x10SetSlotsResponse\x12-\n" +
-	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"R\n" +
+	"\x05slots\x18\x01 \x03(\v2\x14.reprovision.v1.SlotR\x05slots\":\n" +
+	"\x10VerifyPINRequest\x12\x14\n" +
+	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x10\n" +
+	"\x03pin\x18\x02 \x01(\fR\x03pin\"+\n" +
+	"\x11VerifyPINResponse\x12\x16\n" +
+	"\x06secret\x18\x01 \x01(\fR\x06secret\"R\n" +
 	"\x10SnapshotsRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x12\n" +
@@ -2796,21 +3199,25 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\aPairing\x12D\n" +
 	"\x05Start\x12\x1c.reprovision.v1.StartRequest\x1a\x1d.reprovision.v1.StartResponse\x12M\n" +
 	"\bExchange\x12\x1f.reprovision.v1.ExchangeRequest\x1a .reprovision.v1.ExchangeResponse\x12G\n" +
-	"\x06Finish\x12\x1d.reprovision.v1.FinishRequest\x1a\x1e.reprovision.v1.FinishResponse2\xff\b\n" +
+	"\x06Finish\x12\x1d.reprovision.v1.FinishRequest\x1a\x1e.reprovision.v1.FinishResponse2\xe0\n" +
+	"\n" +
 	"\fProvisioning\x12D\n" +
 	"\x05Hello\x12\x1c.reprovision.v1.HelloRequest\x1a\x1d.reprovision.v1.HelloResponse\x12@\n" +
 	"\x06Events\x12\x1d.reprovision.v1.EventsRequest\x1a\x15.reprovision.v1.Event0\x01\x12G\n" +
 	"\x06Vaults\x12\x1d.reprovision.v1.VaultsRequest\x1a\x1e.reprovision.v1.VaultsResponse\x12V\n" +
-	"\vCreateVault\x12\".reprovision.v1.CreateVaultRequest\x1a#.reprovision.v1.CreateVaultResponse\x12S\n" +
+	"\vCreateVault\x12\".reprovision.v1.CreateVaultRequest\x1a#.reprovision.v1.CreateVaultResponse\x12M\n" +
+	"\bRegister\x12\x1f.reprovision.v1.RegisterRequest\x1a .reprovision.v1.RegisterResponse\x12V\n" +
+	"\vChangeSlots\x12\".reprovision.v1.ChangeSlotsRequest\x1a#.reprovision.v1.ChangeSlotsResponse\x12G\n" +
+	"\x06Unlock\x12\x1d.reprovision.v1.UnlockRequest\x1a\x1e.reprovision.v1.UnlockResponse\x12D\n" +
+	"\x05Prove\x12\x1c.reprovision.v1.ProveRequest\x1a\x1d.reprovision.v1.ProveResponse\x12S\n" +
 	"\n" +
 	"ClaimVault\x12!.reprovision.v1.ClaimVaultRequest\x1a\".reprovision.v1.ClaimVaultResponse\x12P\n" +
 	"\tSnapshots\x12 .reprovision.v1.SnapshotsRequest\x1a!.reprovision.v1.SnapshotsResponse\x12J\n" +
 	"\aMissing\x12\x1e.reprovision.v1.MissingRequest\x1a\x1f.reprovision.v1.MissingResponse\x12?\n" +
 	"\x03Put\x12\x19.reprovision.v1.BlobPiece\x1a\x1b.reprovision.v1.PutResponse(\x01\x12G\n" +
 	"\x06Commit\x12\x1d.reprovision.v1.CommitRequest\x1a\x1e.reprovision.v1.CommitResponse\x12>\n" +
-	"\x03Get\x12\x1a.reprovision.v1.GetRequest\x1a\x19.reprovision.v1.BlobPiece0\x01\x12V\n" +
-	"\vUnlockVault\x12\".reprovision.v1.UnlockVaultRequest\x1a#.reprovision.v1.UnlockVaultResponse\x12M\n" +
-	"\bSetSlots\x12\x1f.reprovision.v1.SetSlotsRequest\x1a .reprovision.v1.SetSlotsResponse\x12G\n" +
+	"\x03Get\x12\x1a.reprovision.v1.GetRequest\x1a\x19.reprovision.v1.BlobPiece0\x01\x12P\n" +
+	"\tVerifyPIN\x12 .reprovision.v1.VerifyPINRequest\x1a!.reprovision.v1.VerifyPINResponse\x12G\n" +
 	"\x06Attest\x12\x1d.reprovision.v1.AttestRequest\x1a\x1e.reprovision.v1.AttestResponse\x12P\n" +
 	"\tAuthorize\x12 .reprovision.v1.AuthorizeRequest\x1a!.reprovision.v1.AuthorizeResponse\x12G\n" +
 	"\x06Unpair\x12\x1d.reprovision.v1.UnpairRequest\x1a\x1e.reprovision.v1.UnpairResponseB:Z8github.com/reprovision/reprovision/pkg/session/sessionpbb\x06proto3"
@@ -2828,7 +3235,7 @@ func file_pkg_session_sessionpb_reprovision_proto_rawDescGZIP() []byte {
 }
 
 var file_pkg_session_sessionpb_reprovision_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pkg_session_sessionpb_reprovision_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_pkg_session_sessionpb_reprovision_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_pkg_session_sessionpb_reprovision_proto_goTypes = []any{
 	(CardState_State)(0),        // 0: reprovision.v1.CardState.State
 	(Failure_Code)(0),           // 1: reprovision.v1.Failure.Code
@@ -2853,29 +3260,36 @@ var file_pkg_session_sessionpb_reprovision_proto_goTypes = []any{
 	(*Vault)(nil),               // 20: reprovision.v1.Vault
 	(*CreateVaultRequest)(nil),  // 21: reprovision.v1.CreateVaultRequest
 	(*CreateVaultResponse)(nil), // 22: reprovision.v1.CreateVaultResponse
-	(*ClaimVaultRequest)(nil),   // 23: reprovision.v1.ClaimVaultRequest
-	(*ClaimVaultResponse)(nil),  // 24: reprovision.v1.ClaimVaultResponse
-	(*UnlockVaultRequest)(nil),  // 25: reprovision.v1.UnlockVaultRequest
-	(*UnlockVaultResponse)(nil), // 26: reprovision.v1.UnlockVaultResponse
-	(*SetSlotsRequest)(nil),     // 27: reprovision.v1.SetSlotsRequest
-	(*SetSlotsResponse)(nil),    // 28: reprovision.v1.SetSlotsResponse
-	(*SnapshotsRequest)(nil),    // 29: reprovision.v1.SnapshotsRequest
-	(*SnapshotsResponse)(nil),   // 30: reprovision.v1.SnapshotsResponse
-	(*Snapshot)(nil),            // 31: reprovision.v1.Snapshot
-	(*MissingRequest)(nil),      // 32: reprovision.v1.MissingRequest
-	(*MissingResponse)(nil),     // 33: reprovision.v1.MissingResponse
-	(*BlobPiece)(nil),           // 34: reprovision.v1.BlobPiece
-	(*PutResponse)(nil),         // 35: reprovision.v1.PutResponse
-	(*CommitRequest)(nil),       // 36: reprovision.v1.CommitRequest
-	(*CommitResponse)(nil),      // 37: reprovision.v1.CommitResponse
-	(*GetRequest)(nil),          // 38: reprovision.v1.GetRequest
-	(*AttestRequest)(nil),       // 39: reprovision.v1.AttestRequest
-	(*AttestResponse)(nil),      // 40: reprovision.v1.AttestResponse
-	(*AuthorizeRequest)(nil),    // 41: reprovision.v1.AuthorizeRequest
-	(*AuthorizeResponse)(nil),   // 42: reprovision.v1.AuthorizeResponse
-	(*UnpairRequest)(nil),       // 43: reprovision.v1.UnpairRequest
-	(*UnpairResponse)(nil),      // 44: reprovision.v1.UnpairResponse
-	(*Failure)(nil),             // 45: reprovision.v1.Failure
+	(*RegisterRequest)(nil),     // 23: reprovision.v1.RegisterRequest
+	(*RegisterResponse)(nil),    // 24: reprovision.v1.RegisterResponse
+	(*NewSlot)(nil),             // 25: reprovision.v1.NewSlot
+	(*ChangeSlotsRequest)(nil),  // 26: reprovision.v1.ChangeSlotsRequest
+	(*ChangeSlotsResponse)(nil), // 27: reprovision.v1.ChangeSlotsResponse
+	(*UnlockRequest)(nil),       // 28: reprovision.v1.UnlockRequest
+	(*UnlockResponse)(nil),      // 29: reprovision.v1.UnlockResponse
+	(*ProveRequest)(nil),        // 30: reprovision.v1.ProveRequest
+	(*ProveResponse)(nil),       // 31: reprovision.v1.ProveResponse
+	(*ClaimVaultRequest)(nil),   // 32: reprovision.v1.ClaimVaultRequest
+	(*ClaimVaultResponse)(nil),  // 33: reprovision.v1.ClaimVaultResponse
+	(*VerifyPINRequest)(nil),    // 34: reprovision.v1.VerifyPINRequest
+	(*VerifyPINResponse)(nil),   // 35: reprovision.v1.VerifyPINResponse
+	(*SnapshotsRequest)(nil),    // 36: reprovision.v1.SnapshotsRequest
+	(*SnapshotsResponse)(nil),   // 37: reprovision.v1.SnapshotsResponse
+	(*Snapshot)(nil),            // 38: reprovision.v1.Snapshot
+	(*MissingRequest)(nil),      // 39: reprovision.v1.MissingRequest
+	(*MissingResponse)(nil),     // 40: reprovision.v1.MissingResponse
+	(*BlobPiece)(nil),           // 41: reprovision.v1.BlobPiece
+	(*PutResponse)(nil),         // 42: reprovision.v1.PutResponse
+	(*CommitRequest)(nil),       // 43: reprovision.v1.CommitRequest
+	(*CommitResponse)(nil),      // 44: reprovision.v1.CommitResponse
+	(*GetRequest)(nil),          // 45: reprovision.v1.GetRequest
+	(*AttestRequest)(nil),       // 46: reprovision.v1.AttestRequest
+	(*AttestResponse)(nil),      // 47: reprovision.v1.AttestResponse
+	(*AuthorizeRequest)(nil),    // 48: reprovision.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil),   // 49: reprovision.v1.AuthorizeResponse
+	(*UnpairRequest)(nil),       // 50: reprovision.v1.UnpairRequest
+	(*UnpairResponse)(nil),      // 51: reprovision.v1.UnpairResponse
+	(*Failure)(nil),             // 52: reprovision.v1.Failure
 }
 var file_pkg_session_sessionpb_reprovision_proto_depIdxs = []int32{
 	9,  // 0: reprovision.v1.HelloRequest.backup:type_name -> reprovision.v1.BackupPlan
@@ -2886,58 +3300,63 @@ var file_pkg_session_sessionpb_reprovision_proto_depIdxs = []int32{
 	16, // 5: reprovision.v1.Event.unpaired:type_name -> reprovision.v1.Unpaired
 	15, // 6: reprovision.v1.Event.damage:type_name -> reprovision.v1.Damage
 	20, // 7: reprovision.v1.VaultsResponse.vaults:type_name -> reprovision.v1.Vault
-	31, // 8: reprovision.v1.Vault.head:type_name -> reprovision.v1.Snapshot
+	38, // 8: reprovision.v1.Vault.head:type_name -> reprovision.v1.Snapshot
 	17, // 9: reprovision.v1.Vault.slots:type_name -> reprovision.v1.Slot
 	17, // 10: reprovision.v1.CreateVaultRequest.slots:type_name -> reprovision.v1.Slot
-	17, // 11: reprovision.v1.ClaimVaultResponse.slots:type_name -> reprovision.v1.Slot
-	17, // 12: reprovision.v1.UnlockVaultResponse.slots:type_name -> reprovision.v1.Slot
-	17, // 13: reprovision.v1.SetSlotsRequest.slots:type_name -> reprovision.v1.Slot
-	11, // 14: reprovision.v1.SetSlotsResponse.card:type_name -> reprovision.v1.CardState
-	31, // 15: reprovision.v1.SnapshotsResponse.snapshots:type_name -> reprovision.v1.Snapshot
-	11, // 16: reprovision.v1.CommitResponse.card:type_name -> reprovision.v1.CardState
-	11, // 17: reprovision.v1.AuthorizeResponse.card:type_name -> reprovision.v1.CardState
-	1,  // 18: reprovision.v1.Failure.code:type_name -> reprovision.v1.Failure.Code
-	2,  // 19: reprovision.v1.Pairing.Start:input_type -> reprovision.v1.StartRequest
-	4,  // 20: reprovision.v1.Pairing.Exchange:input_type -> reprovision.v1.ExchangeRequest
-	6,  // 21: reprovision.v1.Pairing.Finish:input_type -> reprovision.v1.FinishRequest
-	8,  // 22: reprovision.v1.Provisioning.Hello:input_type -> reprovision.v1.HelloRequest
-	12, // 23: reprovision.v1.Provisioning.Events:input_type -> reprovision.v1.EventsRequest
-	18, // 24: reprovision.v1.Provisioning.Vaults:input_type -> reprovision.v1.VaultsRequest
-	21, // 25: reprovision.v1.Provisioning.CreateVault:input_type -> reprovision.v1.CreateVaultRequest
-	23, // 26: reprovision.v1.Provisioning.ClaimVault:input_type -> reprovision.v1.ClaimVaultRequest
-	29, // 27: reprovision.v1.Provisioning.Snapshots:input_type -> reprovision.v1.SnapshotsRequest
-	32, // 28: reprovision.v1.Provisioning.Missing:input_type -> reprovision.v1.MissingRequest
-	34, // 29: reprovision.v1.Provisioning.Put:input_type -> reprovision.v1.BlobPiece
-	36, // 30: reprovision.v1.Provisioning.Commit:input_type -> reprovision.v1.CommitRequest
-	38, // 31: reprovision.v1.Provisioning.Get:input_type -> reprovision.v1.GetRequest
-	25, // 32: reprovision.v1.Provisioning.UnlockVault:input_type -> reprovision.v1.UnlockVaultRequest
-	27, // 33: reprovision.v1.Provisioning.SetSlots:input_type -> reprovision.v1.SetSlotsRequest
-	39, // 34: reprovision.v1.Provisioning.Attest:input_type -> reprovision.v1.AttestRequest
-	41, // 35: reprovision.v1.Provisioning.Authorize:input_type -> reprovision.v1.AuthorizeRequest
-	43, // 36: reprovision.v1.Provisioning.Unpair:input_type -> reprovision.v1.UnpairRequest
-	3,  // 37: reprovision.v1.Pairing.Start:output_type -> reprovision.v1.StartResponse
-	5,  // 38: reprovision.v1.Pairing.Exchange:output_type -> reprovision.v1.ExchangeResponse
-	7,  // 39: reprovision.v1.Pairing.Finish:output_type -> reprovision.v1.FinishResponse
-	10, // 40: reprovision.v1.Provisioning.Hello:output_type -> reprovision.v1.HelloResponse
-	13, // 41: reprovision.v1.Provisioning.Events:output_type -> reprovision.v1.Event
-	19, // 42: reprovision.v1.Provisioning.Vaults:output_type -> reprovision.v1.VaultsResponse
-	22, // 43: reprovision.v1.Provisioning.CreateVault:output_type -> reprovision.v1.CreateVaultResponse
-	24, // 44: reprovision.v1.Provisioning.ClaimVault:output_type -> reprovision.v1.ClaimVaultResponse
-	30, // 45: reprovision.v1.Provisioning.Snapshots:output_type -> reprovision.v1.SnapshotsResponse
-	33, // 46: reprovision.v1.Provisioning.Missing:output_type -> reprovision.v1.MissingResponse
-	35, // 47: reprovision.v1.Provisioning.Put:output_type -> reprovision.v1.PutResponse
-	37, // 48: reprovision.v1.Provisioning.Commit:output_type -> reprovision.v1.CommitResponse
-	34, // 49: reprovision.v1.Provisioning.Get:output_type -> reprovision.v1.BlobPiece
-	26, // 50: reprovision.v1.Provisioning.UnlockVault:output_type -> reprovision.v1.UnlockVaultResponse
-	28, // 51: reprovision.v1.Provisioning.SetSlots:output_type -> reprovision.v1.SetSlotsResponse
-	40, // 52: reprovision.v1.Provisioning.Attest:output_type -> reprovision.v1.AttestResponse
-	42, // 53: reprovision.v1.Provisioning.Authorize:output_type -> reprovision.v1.AuthorizeResponse
-	44, // 54: reprovision.v1.Provisioning.Unpair:output_type -> reprovision.v1.UnpairResponse
-	37, // [37:55] is the sub-list for method output_type
-	19, // [19:37] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	25, // 11: reprovision.v1.ChangeSlotsRequest.slots:type_name -> reprovision.v1.NewSlot
+	11, // 12: reprovision.v1.ChangeSlotsResponse.card:type_name -> reprovision.v1.CardState
+	17, // 13: reprovision.v1.ClaimVaultResponse.slots:type_name -> reprovision.v1.Slot
+	38, // 14: reprovision.v1.SnapshotsResponse.snapshots:type_name -> reprovision.v1.Snapshot
+	11, // 15: reprovision.v1.CommitResponse.card:type_name -> reprovision.v1.CardState
+	11, // 16: reprovision.v1.AuthorizeResponse.card:type_name -> reprovision.v1.CardState
+	1,  // 17: reprovision.v1.Failure.code:type_name -> reprovision.v1.Failure.Code
+	2,  // 18: reprovision.v1.Pairing.Start:input_type -> reprovision.v1.StartRequest
+	4,  // 19: reprovision.v1.Pairing.Exchange:input_type -> reprovision.v1.ExchangeRequest
+	6,  // 20: reprovision.v1.Pairing.Finish:input_type -> reprovision.v1.FinishRequest
+	8,  // 21: reprovision.v1.Provisioning.Hello:input_type -> reprovision.v1.HelloRequest
+	12, // 22: reprovision.v1.Provisioning.Events:input_type -> reprovision.v1.EventsRequest
+	18, // 23: reprovision.v1.Provisioning.Vaults:input_type -> reprovision.v1.VaultsRequest
+	21, // 24: reprovision.v1.Provisioning.CreateVault:input_type -> reprovision.v1.CreateVaultRequest
+	23, // 25: reprovision.v1.Provisioning.Register:input_type -> reprovision.v1.RegisterRequest
+	26, // 26: reprovision.v1.Provisioning.ChangeSlots:input_type -> reprovision.v1.ChangeSlotsRequest
+	28, // 27: reprovision.v1.Provisioning.Unlock:input_type -> reprovision.v1.UnlockRequest
+	30, // 28: reprovision.v1.Provisioning.Prove:input_type -> reprovision.v1.ProveRequest
+	32, // 29: reprovision.v1.Provisioning.ClaimVault:input_type -> reprovision.v1.ClaimVaultRequest
+	36, // 30: reprovision.v1.Provisioning.Snapshots:input_type -> reprovision.v1.SnapshotsRequest
+	39, // 31: reprovision.v1.Provisioning.Missing:input_type -> reprovision.v1.MissingRequest
+	41, // 32: reprovision.v1.Provisioning.Put:input_type -> reprovision.v1.BlobPiece
+	43, // 33: reprovision.v1.Provisioning.Commit:input_type -> reprovision.v1.CommitRequest
+	45, // 34: reprovision.v1.Provisioning.Get:input_type -> reprovision.v1.GetRequest
+	34, // 35: reprovision.v1.Provisioning.VerifyPIN:input_type -> reprovision.v1.VerifyPINRequest
+	46, // 36: reprovision.v1.Provisioning.Attest:input_type -> reprovision.v1.AttestRequest
+	48, // 37: reprovision.v1.Provisioning.Authorize:input_type -> reprovision.v1.AuthorizeRequest
+	50, // 38: reprovision.v1.Provisioning.Unpair:input_type -> reprovision.v1.UnpairRequest
+	3,  // 39: reprovision.v1.Pairing.Start:output_type -> reprovision.v1.StartResponse
+	5,  // 40: reprovision.v1.Pairing.Exchange:output_type -> reprovision.v1.ExchangeResponse
+	7,  // 41: reprovision.v1.Pairing.Finish:output_type -> reprovision.v1.FinishResponse
+	10, // 42: reprovision.v1.Provisioning.Hello:output_type -> reprovision.v1.HelloResponse
+	13, // 43: reprovision.v1.Provisioning.Events:output_type -> reprovision.v1.Event
+	19, // 44: reprovision.v1.Provisioning.Vaults:output_type -> reprovision.v1.VaultsResponse
+	22, // 45: reprovision.v1.Provisioning.CreateVault:output_type -> reprovision.v1.CreateVaultResponse
+	24, // 46: reprovision.v1.Provisioning.Register:output_type -> reprovision.v1.RegisterResponse
+	27, // 47: reprovision.v1.Provisioning.ChangeSlots:output_type -> reprovision.v1.ChangeSlotsResponse
+	29, // 48: reprovision.v1.Provisioning.Unlock:output_type -> reprovision.v1.UnlockResponse
+	31, // 49: reprovision.v1.Provisioning.Prove:output_type -> reprovision.v1.ProveResponse
+	33, // 50: reprovision.v1.Provisioning.ClaimVault:output_type -> reprovision.v1.ClaimVaultResponse
+	37, // 51: reprovision.v1.Provisioning.Snapshots:output_type -> reprovision.v1.SnapshotsResponse
+	40, // 52: reprovision.v1.Provisioning.Missing:output_type -> reprovision.v1.MissingResponse
+	42, // 53: reprovision.v1.Provisioning.Put:output_type -> reprovision.v1.PutResponse
+	44, // 54: reprovision.v1.Provisioning.Commit:output_type -> reprovision.v1.CommitResponse
+	41, // 55: reprovision.v1.Provisioning.Get:output_type -> reprovision.v1.BlobPiece
+	35, // 56: reprovision.v1.Provisioning.VerifyPIN:output_type -> reprovision.v1.VerifyPINResponse
+	47, // 57: reprovision.v1.Provisioning.Attest:output_type -> reprovision.v1.AttestResponse
+	49, // 58: reprovision.v1.Provisioning.Authorize:output_type -> reprovision.v1.AuthorizeResponse
+	51, // 59: reprovision.v1.Provisioning.Unpair:output_type -> reprovision.v1.UnpairResponse
+	39, // [39:60] is the sub-list for method output_type
+	18, // [18:39] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_pkg_session_sessionpb_reprovision_proto_init() }
@@ -2957,7 +3376,7 @@ func file_pkg_session_sessionpb_reprovision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_session_sessionpb_reprovision_proto_rawDesc), len(file_pkg_session_sessionpb_reprovision_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   44,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

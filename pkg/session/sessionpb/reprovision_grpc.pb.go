@@ -218,14 +218,17 @@ const (
 	Provisioning_Events_FullMethodName      = "/reprovision.v1.Provisioning/Events"
 	Provisioning_Vaults_FullMethodName      = "/reprovision.v1.Provisioning/Vaults"
 	Provisioning_CreateVault_FullMethodName = "/reprovision.v1.Provisioning/CreateVault"
+	Provisioning_Register_FullMethodName    = "/reprovision.v1.Provisioning/Register"
+	Provisioning_ChangeSlots_FullMethodName = "/reprovision.v1.Provisioning/ChangeSlots"
+	Provisioning_Unlock_FullMethodName      = "/reprovision.v1.Provisioning/Unlock"
+	Provisioning_Prove_FullMethodName       = "/reprovision.v1.Provisioning/Prove"
 	Provisioning_ClaimVault_FullMethodName  = "/reprovision.v1.Provisioning/ClaimVault"
 	Provisioning_Snapshots_FullMethodName   = "/reprovision.v1.Provisioning/Snapshots"
 	Provisioning_Missing_FullMethodName     = "/reprovision.v1.Provisioning/Missing"
 	Provisioning_Put_FullMethodName         = "/reprovision.v1.Provisioning/Put"
 	Provisioning_Commit_FullMethodName      = "/reprovision.v1.Provisioning/Commit"
 	Provisioning_Get_FullMethodName         = "/reprovision.v1.Provisioning/Get"
-	Provisioning_UnlockVault_FullMethodName = "/reprovision.v1.Provisioning/UnlockVault"
-	Provisioning_SetSlots_FullMethodName    = "/reprovision.v1.Provisioning/SetSlots"
+	Provisioning_VerifyPIN_FullMethodName   = "/reprovision.v1.Provisioning/VerifyPIN"
 	Provisioning_Attest_FullMethodName      = "/reprovision.v1.Provisioning/Attest"
 	Provisioning_Authorize_FullMethodName   = "/reprovision.v1.Provisioning/Authorize"
 	Provisioning_Unpair_FullMethodName      = "/reprovision.v1.Provisioning/Unpair"
@@ -243,19 +246,29 @@ type ProvisioningClient interface {
 	// Vaults answers whether there is data of this device or its user (step 612).
 	Vaults(ctx context.Context, in *VaultsRequest, opts ...grpc.CallOption) (*VaultsResponse, error)
 	CreateVault(ctx context.Context, in *CreateVaultRequest, opts ...grpc.CallOption) (*CreateVaultResponse, error)
+	// Register is OPAQUE's registration of a passcode or a recovery code: request
+	// and response. ChangeSlots brings the record.
+	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error)
+	// ChangeSlots replaces the key slots of a vault of the caller's, and may rotate
+	// its key.
+	ChangeSlots(ctx context.Context, in *ChangeSlotsRequest, opts ...grpc.CallOption) (*ChangeSlotsResponse, error)
+	// Unlock carries the first and the second message of OPAQUE (step 620). The
+	// attempt is counted before it is answered.
+	Unlock(ctx context.Context, in *UnlockRequest, opts ...grpc.CallOption) (*UnlockResponse, error)
+	// Prove carries the third message of OPAQUE; without one the device says that
+	// what was entered was wrong.
+	Prove(ctx context.Context, in *ProveRequest, opts ...grpc.CallOption) (*ProveResponse, error)
 	// ClaimVault makes the caller, a replacement device, the owner of a vault
-	// that has a reader slot.
+	// that has a reader slot, or that it has unlocked in this session.
 	ClaimVault(ctx context.Context, in *ClaimVaultRequest, opts ...grpc.CallOption) (*ClaimVaultResponse, error)
 	Snapshots(ctx context.Context, in *SnapshotsRequest, opts ...grpc.CallOption) (*SnapshotsResponse, error)
 	Missing(ctx context.Context, in *MissingRequest, opts ...grpc.CallOption) (*MissingResponse, error)
 	Put(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[BlobPiece, PutResponse], error)
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlobPiece], error)
-	// UnlockVault has the card verify its PIN and gives what it keeps behind it. A
-	// replacement device becomes the owner by that.
-	UnlockVault(ctx context.Context, in *UnlockVaultRequest, opts ...grpc.CallOption) (*UnlockVaultResponse, error)
-	// SetSlots replaces the key slots of a vault.
-	SetSlots(ctx context.Context, in *SetSlotsRequest, opts ...grpc.CallOption) (*SetSlotsResponse, error)
+	// VerifyPIN has the card verify its PIN and gives what it keeps behind it. The
+	// caller has unlocked the vault by that, if it has a slot for it.
+	VerifyPIN(ctx context.Context, in *VerifyPINRequest, opts ...grpc.CallOption) (*VerifyPINResponse, error)
 	// Attest has the card in the reader answer a challenge (paragraph 29).
 	Attest(ctx context.Context, in *AttestRequest, opts ...grpc.CallOption) (*AttestResponse, error)
 	// Authorize puts the device's authorization record on the card.
@@ -314,6 +327,46 @@ func (c *provisioningClient) CreateVault(ctx context.Context, in *CreateVaultReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateVaultResponse)
 	err := c.cc.Invoke(ctx, Provisioning_CreateVault_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *provisioningClient) Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RegisterResponse)
+	err := c.cc.Invoke(ctx, Provisioning_Register_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *provisioningClient) ChangeSlots(ctx context.Context, in *ChangeSlotsRequest, opts ...grpc.CallOption) (*ChangeSlotsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangeSlotsResponse)
+	err := c.cc.Invoke(ctx, Provisioning_ChangeSlots_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *provisioningClient) Unlock(ctx context.Context, in *UnlockRequest, opts ...grpc.CallOption) (*UnlockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnlockResponse)
+	err := c.cc.Invoke(ctx, Provisioning_Unlock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *provisioningClient) Prove(ctx context.Context, in *ProveRequest, opts ...grpc.CallOption) (*ProveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProveResponse)
+	err := c.cc.Invoke(ctx, Provisioning_Prove_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -392,20 +445,10 @@ func (c *provisioningClient) Get(ctx context.Context, in *GetRequest, opts ...gr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Provisioning_GetClient = grpc.ServerStreamingClient[BlobPiece]
 
-func (c *provisioningClient) UnlockVault(ctx context.Context, in *UnlockVaultRequest, opts ...grpc.CallOption) (*UnlockVaultResponse, error) {
+func (c *provisioningClient) VerifyPIN(ctx context.Context, in *VerifyPINRequest, opts ...grpc.CallOption) (*VerifyPINResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(UnlockVaultResponse)
-	err := c.cc.Invoke(ctx, Provisioning_UnlockVault_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *provisioningClient) SetSlots(ctx context.Context, in *SetSlotsRequest, opts ...grpc.CallOption) (*SetSlotsResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(SetSlotsResponse)
-	err := c.cc.Invoke(ctx, Provisioning_SetSlots_FullMethodName, in, out, cOpts...)
+	out := new(VerifyPINResponse)
+	err := c.cc.Invoke(ctx, Provisioning_VerifyPIN_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -454,19 +497,29 @@ type ProvisioningServer interface {
 	// Vaults answers whether there is data of this device or its user (step 612).
 	Vaults(context.Context, *VaultsRequest) (*VaultsResponse, error)
 	CreateVault(context.Context, *CreateVaultRequest) (*CreateVaultResponse, error)
+	// Register is OPAQUE's registration of a passcode or a recovery code: request
+	// and response. ChangeSlots brings the record.
+	Register(context.Context, *RegisterRequest) (*RegisterResponse, error)
+	// ChangeSlots replaces the key slots of a vault of the caller's, and may rotate
+	// its key.
+	ChangeSlots(context.Context, *ChangeSlotsRequest) (*ChangeSlotsResponse, error)
+	// Unlock carries the first and the second message of OPAQUE (step 620). The
+	// attempt is counted before it is answered.
+	Unlock(context.Context, *UnlockRequest) (*UnlockResponse, error)
+	// Prove carries the third message of OPAQUE; without one the device says that
+	// what was entered was wrong.
+	Prove(context.Context, *ProveRequest) (*ProveResponse, error)
 	// ClaimVault makes the caller, a replacement device, the owner of a vault
-	// that has a reader slot.
+	// that has a reader slot, or that it has unlocked in this session.
 	ClaimVault(context.Context, *ClaimVaultRequest) (*ClaimVaultResponse, error)
 	Snapshots(context.Context, *SnapshotsRequest) (*SnapshotsResponse, error)
 	Missing(context.Context, *MissingRequest) (*MissingResponse, error)
 	Put(grpc.ClientStreamingServer[BlobPiece, PutResponse]) error
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
 	Get(*GetRequest, grpc.ServerStreamingServer[BlobPiece]) error
-	// UnlockVault has the card verify its PIN and gives what it keeps behind it. A
-	// replacement device becomes the owner by that.
-	UnlockVault(context.Context, *UnlockVaultRequest) (*UnlockVaultResponse, error)
-	// SetSlots replaces the key slots of a vault.
-	SetSlots(context.Context, *SetSlotsRequest) (*SetSlotsResponse, error)
+	// VerifyPIN has the card verify its PIN and gives what it keeps behind it. The
+	// caller has unlocked the vault by that, if it has a slot for it.
+	VerifyPIN(context.Context, *VerifyPINRequest) (*VerifyPINResponse, error)
 	// Attest has the card in the reader answer a challenge (paragraph 29).
 	Attest(context.Context, *AttestRequest) (*AttestResponse, error)
 	// Authorize puts the device's authorization record on the card.
@@ -494,6 +547,18 @@ func (UnimplementedProvisioningServer) Vaults(context.Context, *VaultsRequest) (
 func (UnimplementedProvisioningServer) CreateVault(context.Context, *CreateVaultRequest) (*CreateVaultResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateVault not implemented")
 }
+func (UnimplementedProvisioningServer) Register(context.Context, *RegisterRequest) (*RegisterResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Register not implemented")
+}
+func (UnimplementedProvisioningServer) ChangeSlots(context.Context, *ChangeSlotsRequest) (*ChangeSlotsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ChangeSlots not implemented")
+}
+func (UnimplementedProvisioningServer) Unlock(context.Context, *UnlockRequest) (*UnlockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Unlock not implemented")
+}
+func (UnimplementedProvisioningServer) Prove(context.Context, *ProveRequest) (*ProveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prove not implemented")
+}
 func (UnimplementedProvisioningServer) ClaimVault(context.Context, *ClaimVaultRequest) (*ClaimVaultResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ClaimVault not implemented")
 }
@@ -512,11 +577,8 @@ func (UnimplementedProvisioningServer) Commit(context.Context, *CommitRequest) (
 func (UnimplementedProvisioningServer) Get(*GetRequest, grpc.ServerStreamingServer[BlobPiece]) error {
 	return status.Error(codes.Unimplemented, "method Get not implemented")
 }
-func (UnimplementedProvisioningServer) UnlockVault(context.Context, *UnlockVaultRequest) (*UnlockVaultResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method UnlockVault not implemented")
-}
-func (UnimplementedProvisioningServer) SetSlots(context.Context, *SetSlotsRequest) (*SetSlotsResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method SetSlots not implemented")
+func (UnimplementedProvisioningServer) VerifyPIN(context.Context, *VerifyPINRequest) (*VerifyPINResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method VerifyPIN not implemented")
 }
 func (UnimplementedProvisioningServer) Attest(context.Context, *AttestRequest) (*AttestResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Attest not implemented")
@@ -613,6 +675,78 @@ func _Provisioning_CreateVault_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Provisioning_Register_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RegisterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProvisioningServer).Register(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provisioning_Register_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProvisioningServer).Register(ctx, req.(*RegisterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Provisioning_ChangeSlots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChangeSlotsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProvisioningServer).ChangeSlots(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provisioning_ChangeSlots_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProvisioningServer).ChangeSlots(ctx, req.(*ChangeSlotsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Provisioning_Unlock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnlockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProvisioningServer).Unlock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provisioning_Unlock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProvisioningServer).Unlock(ctx, req.(*UnlockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Provisioning_Prove_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProvisioningServer).Prove(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provisioning_Prove_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProvisioningServer).Prove(ctx, req.(*ProveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Provisioning_ClaimVault_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ClaimVaultRequest)
 	if err := dec(in); err != nil {
@@ -703,38 +837,20 @@ func _Provisioning_Get_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Provisioning_GetServer = grpc.ServerStreamingServer[BlobPiece]
 
-func _Provisioning_UnlockVault_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(UnlockVaultRequest)
+func _Provisioning_VerifyPIN_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyPINRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(ProvisioningServer).UnlockVault(ctx, in)
+		return srv.(ProvisioningServer).VerifyPIN(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: Provisioning_UnlockVault_FullMethodName,
+		FullMethod: Provisioning_VerifyPIN_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ProvisioningServer).UnlockVault(ctx, req.(*UnlockVaultRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Provisioning_SetSlots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(SetSlotsRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(ProvisioningServer).SetSlots(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Provisioning_SetSlots_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ProvisioningServer).SetSlots(ctx, req.(*SetSlotsRequest))
+		return srv.(ProvisioningServer).VerifyPIN(ctx, req.(*VerifyPINRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -813,6 +929,22 @@ var Provisioning_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Provisioning_CreateVault_Handler,
 		},
 		{
+			MethodName: "Register",
+			Handler:    _Provisioning_Register_Handler,
+		},
+		{
+			MethodName: "ChangeSlots",
+			Handler:    _Provisioning_ChangeSlots_Handler,
+		},
+		{
+			MethodName: "Unlock",
+			Handler:    _Provisioning_Unlock_Handler,
+		},
+		{
+			MethodName: "Prove",
+			Handler:    _Provisioning_Prove_Handler,
+		},
+		{
 			MethodName: "ClaimVault",
 			Handler:    _Provisioning_ClaimVault_Handler,
 		},
@@ -829,12 +961,8 @@ var Provisioning_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Provisioning_Commit_Handler,
 		},
 		{
-			MethodName: "UnlockVault",
-			Handler:    _Provisioning_UnlockVault_Handler,
-		},
-		{
-			MethodName: "SetSlots",
-			Handler:    _Provisioning_SetSlots_Handler,
+			MethodName: "VerifyPIN",
+			Handler:    _Provisioning_VerifyPIN_Handler,
 		},
 		{
 			MethodName: "Attest",

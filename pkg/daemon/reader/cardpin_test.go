@@ -22,28 +22,29 @@ func (r *rig) slotsOnCard(id vault.VaultID) (kinds []string) {
 	return kinds
 }
 
-// TestUnlockVault is a replacement device: it gets nothing by being paired, and
+// TestVerifyPIN is a replacement device: it gets nothing by being paired, and
 // everything by the card and its PIN.
-func TestUnlockVault(t *testing.T) {
+func TestVerifyPIN(t *testing.T) {
 	r, slot := newTokenRig(t, virtual.PIV{})
 	ctx, pin := t.Context(), []byte(virtual.DefaultPIN)
 	old, fresh := r.pair("old phone"), r.pair("new phone")
-	id := r.create(old, 1, slotReader)
-	_, err := r.d.UnlockVault(ctx, old, id, pin)
+	id := r.create(old, 1, keyring.SlotReader)
+	_, err := r.d.VerifyPIN(ctx, old, id, pin)
 	r.want(err, session.ErrCard) // not prepared
 	r.initCard()
 	r.wantCard(r.backUp(old, id, blob(1, 100)), session.CardOK)
 
-	made, err := r.d.UnlockVault(ctx, old, id, pin)
+	made, err := r.d.VerifyPIN(ctx, old, id, pin)
 	r.must(err)
-	if len(made.Secret) != secretSize || len(made.Slots) != 0 {
-		t.Fatalf("the owner gets %d bytes, %+v", len(made.Secret), made.Slots)
+	if len(made) != secretSize {
+		t.Fatalf("the owner gets %d bytes", len(made))
 	}
-	_, err = r.d.UnlockVault(ctx, fresh, id, pin)
+	_, err = r.d.VerifyPIN(ctx, fresh, id, pin)
 	r.want(err, session.ErrNotAllowed) // no slot that it opens
-	_, err = r.d.SetSlots(ctx, fresh, id, nil)
+	_, err = r.d.ChangeSlots(ctx, fresh, session.SlotChange{Vault: id})
 	r.want(err, session.ErrNotAllowed)
-	state, err := r.d.SetSlots(ctx, old, id, []session.Slot{{Kind: keyring.SlotCardPIN, Data: []byte("wrapped")}})
+	to := session.SlotChange{Vault: id, Slots: []session.NewSlot{{Slot: session.Slot{Kind: keyring.SlotCardPIN, Data: []byte("wrapped")}}}}
+	state, err := r.d.ChangeSlots(ctx, old, to)
 	r.must(err)
 	r.wantCard(state, session.CardOK)
 	if kinds := r.slotsOnCard(id); len(kinds) != 1 || kinds[0] != keyring.SlotCardPIN {
@@ -53,40 +54,42 @@ func TestUnlockVault(t *testing.T) {
 	r.want(err, session.ErrNotAllowed)
 
 	r.d.Connected(old)
-	_, err = r.d.UnlockVault(ctx, fresh, id, pin)
+	_, err = r.d.VerifyPIN(ctx, fresh, id, pin)
 	r.want(err, session.ErrNotAllowed) // the owner is here
 	r.d.Disconnected(old, nil)
 	for left := 2; left > 0; left-- {
-		_, err = r.d.UnlockVault(ctx, fresh, id, []byte("999999"))
+		_, err = r.d.VerifyPIN(ctx, fresh, id, []byte("999999"))
 		wrong, ok := errors.AsType[*session.WrongPasscode](err)
 		if !ok || wrong.Left != left {
 			t.Fatalf("got %v, want %d left", err, left)
 		}
 	}
-	_, err = r.d.UnlockVault(ctx, fresh, id, []byte("12")) // costs no try
+	_, err = r.d.VerifyPIN(ctx, fresh, id, []byte("12")) // costs no try
 	if wrong, ok := errors.AsType[*session.WrongPasscode](err); !ok || wrong.Left != 1 {
 		t.Fatalf("got %v", err)
 	}
 	if v := r.vaults(fresh)[id]; v.Mine || v.Slots[0].Data != nil {
 		t.Fatalf("a wrong PIN gave %+v", v)
 	}
-	got, err := r.d.UnlockVault(ctx, fresh, id, pin)
+	got, err := r.d.VerifyPIN(ctx, fresh, id, pin)
 	r.must(err)
-	if !bytes.Equal(got.Secret, made.Secret) || len(got.Slots) != 1 || string(got.Slots[0].Data) != "wrapped" {
-		t.Errorf("got %+v", got)
+	slots, err := r.d.ClaimVault(ctx, fresh, id)
+	r.must(err)
+	if !bytes.Equal(got, made) || len(slots) != 1 || string(slots[0].Data) != "wrapped" {
+		t.Errorf("got %+v", slots)
 	}
 	if !r.vaults(fresh)[id].Mine || r.vaults(old)[id].Mine {
 		t.Error("the owner did not change")
 	}
 
 	for range 3 {
-		_, err = r.d.UnlockVault(ctx, fresh, id, []byte("999999"))
+		_, err = r.d.VerifyPIN(ctx, fresh, id, []byte("999999"))
 	}
 	r.want(err, session.ErrLockedOut)
-	_, err = r.d.UnlockVault(ctx, fresh, id, pin)
+	_, err = r.d.VerifyPIN(ctx, fresh, id, pin)
 	r.want(err, session.ErrLockedOut)
 	slot.card = nil
-	_, err = r.d.UnlockVault(ctx, fresh, id, pin)
+	_, err = r.d.VerifyPIN(ctx, fresh, id, pin)
 	r.want(err, session.ErrCard)
 }
 
@@ -98,14 +101,14 @@ func TestUnlockOtherCard(t *testing.T) {
 	r.initCard()
 	r.wantCard(r.backUp(phone, id, blob(1, 100)), session.CardOK)
 	slot.card = newToken(t, virtual.PIV{}) // unseen: the daemon has not looked
-	_, err := r.d.UnlockVault(t.Context(), r.pair("new phone"), id, []byte(virtual.DefaultPIN))
+	_, err := r.d.VerifyPIN(t.Context(), r.pair("new phone"), id, []byte(virtual.DefaultPIN))
 	r.want(err, session.ErrCard)
 	file := newRig(t)
 	phone = file.pair("phone")
 	id = file.create(phone, 1)
 	file.initCard()
 	file.wantCard(file.backUp(phone, id, blob(1, 100)), session.CardOK)
-	_, err = file.d.UnlockVault(t.Context(), phone, id, []byte("123456"))
+	_, err = file.d.VerifyPIN(t.Context(), phone, id, []byte("123456"))
 	file.want(err, session.ErrCard) // it can have no PIN
 }
 
@@ -114,15 +117,17 @@ func TestUnlockOtherCard(t *testing.T) {
 func TestClosedWhileTheCardWasOut(t *testing.T) {
 	r := newRig(t)
 	phone := r.pair("phone")
-	id := r.create(phone, 1, slotReader)
+	id := r.create(phone, 1, keyring.SlotReader)
 	r.initCard()
 	r.wantCard(r.backUp(phone, id, blob(1, 100)), session.CardOK)
 	whole := r.d.mirror.reader
 	r.d.mirror.reader = &cutting{Reader: whole, at: 1}
-	_, err := r.d.SetSlots(t.Context(), phone, id, []session.Slot{{Kind: keyring.SlotCardPIN, Data: []byte("wrapped")}})
+	_, err := r.d.ChangeSlots(t.Context(), phone, session.SlotChange{Vault: id, Slots: []session.NewSlot{
+		{Slot: session.Slot{Kind: keyring.SlotCardPIN, Data: []byte("wrapped")}},
+	}})
 	r.must(err)
 	r.d.mirror.reader = whole
-	if kinds := r.slotsOnCard(id); !slices.Equal(kinds, []string{slotReader}) {
+	if kinds := r.slotsOnCard(id); !slices.Equal(kinds, []string{keyring.SlotReader}) {
 		t.Fatalf("the card has slots %v already", kinds)
 	}
 	r.wantCard(r.insert(), session.CardOK)
@@ -133,7 +138,7 @@ func TestClosedWhileTheCardWasOut(t *testing.T) {
 	// A store that does not know of it yet leaves the card as it is.
 	record, err := r.d.store.Vault(id)
 	r.must(err)
-	record.Slots = []vault.Slot{{Kind: slotReader, Data: []byte("open")}}
+	record.Slots = []vault.Slot{{Kind: keyring.SlotReader, Data: []byte("open")}}
 	r.must(r.d.store.Update(record))
 	r.insert()
 	if kinds := r.slotsOnCard(id); !slices.Equal(kinds, []string{keyring.SlotCardPIN}) {

@@ -1,0 +1,117 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/session"
+)
+
+// setCardPIN makes the card's PIN what a replacement device needs: the vault's keys
+// are sealed to what the card gives away after its PIN. A passcode, or the slot that
+// opens without, goes, and the key is rotated: the reader or the passcode had the old.
+func (d *Daemon) setCardPIN(ctx context.Context, req busapi.PasscodeRequest, p busapi.Prompter) (busapi.PasscodeResult, error) {
+	if req.Change {
+		return busapi.PasscodeResult{}, fmt.Errorf("%w: the card's PIN is changed at the card", busapi.ErrInvalidArguments)
+	}
+	var id [16]byte
+	if _, err := d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (busapi.PasscodeResult, error) {
+		id = held.Vault
+		return busapi.PasscodeResult{}, d.mayTellPIN(ctx, s)
+	}); err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	secret, err := d.cardSecret(ctx, id, p)
+	if err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	defer clear(secret)
+	key, err := keyring.NewSlotKey(keyring.SlotCardPIN, secret)
+	if err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	return d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (busapi.PasscodeResult, error) {
+		if held.Vault != id {
+			return busapi.PasscodeResult{}, fmt.Errorf("%w: another device has taken over this device's saved data", busapi.ErrBusy)
+		}
+		return d.sealToCard(ctx, s, held, key)
+	})
+}
+
+func (d *Daemon) sealToCard(ctx context.Context, s *session.Session, held keyring.VaultKey, key keyring.SlotKey) (busapi.PasscodeResult, error) {
+	next, err := rotated(held.Bundle)
+	if err != nil {
+		return busapi.PasscodeResult{}, err
+	}
+	delete(next.Recipients, keyring.SlotPasscode)
+	next.Recipients[keyring.SlotCardPIN] = key.Recipient()
+	held.Next, held.NextProtected = &next, true
+	card, err := d.changeSlots(ctx, s, held, map[string][]byte{})
+	return result(next, card), err
+}
+
+// mayTellPIN refuses a card that is not the owner's: it would be told the PIN, and lock
+// the data up.
+func (d *Daemon) mayTellPIN(ctx context.Context, s *session.Session) error {
+	state, err := d.prove(ctx, s)
+	if err == nil && (state == cardOther || state == cardUnproven) {
+		err = fmt.Errorf("%w: the card in the reader is not the one of this device", busapi.ErrCard)
+	}
+	return err
+}
+
+// cardSecret asks for the PIN until the card takes it, blocks it, or the owner gives up.
+func (d *Daemon) cardSecret(ctx context.Context, id [16]byte, p busapi.Prompter) ([]byte, error) {
+	left, retry := int64(-1), false
+	for {
+		pin, err := d.askPIN(ctx, p, left, retry)
+		if err != nil {
+			return nil, err
+		}
+		s, err := d.keeper.wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		secret, err := s.VerifyPIN(ctx, id, []byte(pin))
+		if err == nil || !errors.Is(err, session.ErrWrongPasscode) {
+			return secret, pinError(err)
+		}
+		left, retry = d.wrongPIN(err), true
+	}
+}
+
+func (d *Daemon) askPIN(ctx context.Context, p busapi.Prompter, left int64, retry bool) (string, error) {
+	if p == nil {
+		return "", busapi.ErrNoAgent
+	}
+	reader, err := d.keeper.reader()
+	if err != nil {
+		return "", err
+	}
+	pin, err := p.CardPIN(ctx, reader.Name, left, retry)
+	if err == nil && pin == "" {
+		err = busapi.ErrDeclined
+	}
+	return pin, err
+}
+
+// wrongPIN tells of a wrong PIN, and how many tries are left; -1: not known.
+func (d *Daemon) wrongPIN(err error) (left int64) {
+	left = -1
+	if wrong, ok := errors.AsType[*session.RemoteError](err); ok {
+		left = int64(wrong.Left)
+	}
+	d.event("attempt", map[string]any{"what": "card-pin", "left": left})
+	return left
+}
+
+// pinError names a blocked PIN as what it is: waiting does not help.
+func pinError(err error) error {
+	if errors.Is(err, session.ErrLockedOut) {
+		return busapi.ErrPINBlocked
+	}
+	return translate(err)
+}

@@ -1,0 +1,166 @@
+package device
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/reprovision/reprovision/pkg/keyring"
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// rotated is a bundle with a new key in front: what is sealed from now on, and all
+// that the reader holds once it is rewrapped, opens with that one only.
+func rotated(b keyring.Bundle) (keyring.Bundle, error) {
+	key, err := vault.NewKey()
+	if err != nil {
+		return keyring.Bundle{}, err
+	}
+	next := b.Clone()
+	next.Keys = append([][]byte{key.Bytes()}, next.Keys...)
+	return next, nil
+}
+
+// tagOf names, to the reader, the registration that a recipient came from. It tells
+// nothing of the public key, which the reader must not know.
+func tagOf(recipient []byte) session.ID {
+	d := sha256.Sum256(append([]byte("reprovision slot tag v1"), recipient...))
+	return session.ID(d[:16])
+}
+
+// changeSlots makes a bundle the one in force, here and at the reader. records are of
+// new registrations, by kind of slot. The device writes down what it is about to do
+// first; if it does not hear what became of it, settle does it again.
+func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyring.VaultKey, records map[string][]byte) (session.CardState, error) {
+	if err := d.keys.SetVaultKey(held); err != nil {
+		return session.CardState{}, err
+	}
+	change, err := slotChange(held, records)
+	if err != nil {
+		return session.CardState{}, err
+	}
+	card, err := s.ChangeSlots(ctx, change)
+	switch {
+	case err == nil:
+		d.keeper.setCard(card)
+		held.Bundle, held.Protected = *held.Next, held.NextProtected
+	case !refused(err) || records == nil && errors.Is(err, session.ErrTooLarge):
+		return card, err
+	}
+	held.Next, held.NextProtected = nil, false
+	return card, errors.Join(err, d.keys.SetVaultKey(held))
+}
+
+// refused tells that the reader has not changed the slots, and will not until
+// something else is done: a full disk is ErrTooLarge.
+func refused(err error) bool {
+	return errors.Is(err, session.ErrBadRequest) || errors.Is(err, session.ErrNotAllowed) ||
+		errors.Is(err, session.ErrNoVault) || errors.Is(err, session.ErrTooLarge)
+}
+
+// slotChange seals the bundle that is to be to each of its recipients.
+func slotChange(held keyring.VaultKey, records map[string][]byte) (session.SlotChange, error) {
+	next := *held.Next
+	c := session.SlotChange{Vault: held.Vault}
+	if !bytes.Equal(next.Keys[0], held.Keys[0]) {
+		before, err := vault.KeyFromBytes(held.Keys[0])
+		if err != nil {
+			return c, err
+		}
+		after, err := vault.KeyFromBytes(next.Keys[0])
+		if err != nil {
+			return c, err
+		}
+		strip, wrap := before.Outer(), after.Outer()
+		c.Strip, c.Wrap = strip[:], wrap[:]
+	}
+	for _, kind := range next.Kinds() {
+		sealed, err := next.SealSlot(held.Vault, kind)
+		if err != nil {
+			return c, err
+		}
+		c.Slots = append(c.Slots, session.NewSlot{
+			Slot: session.Slot{Kind: kind, Data: sealed}, Tag: tagOf(next.Recipients[kind]), Record: records[kind],
+		})
+	}
+	if !held.NextProtected {
+		plain, err := next.Encode()
+		if err != nil {
+			return c, err
+		}
+		c.Slots = append(c.Slots, session.NewSlot{Slot: session.Slot{Kind: keyring.SlotReader, Data: plain}})
+	}
+	return c, nil
+}
+
+// settle ends a change of slots that was cut short, or that was put off. Where the
+// reader never heard of the passcode that was being set, that is given up.
+func (d *Daemon) settle(ctx context.Context, s *session.Session) error {
+	held, err := d.keys.VaultKey()
+	if errors.Is(err, keyring.ErrNoVaultKey) || err == nil && held.Next == nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = d.changeSlots(ctx, s, held, nil)
+	if errors.Is(err, session.ErrBadRequest) {
+		d.log.Warn("a passcode or recovery code that was being set is void", "error", err)
+		d.event("notice", map[string]any{"text": "the passcode or recovery code that was being set is void: set it again"})
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot rotate the vault key: %w", err)
+	}
+	d.log.Info("rotated the vault key", "vault", vault.VaultID(held.Vault), "keys", len(held.Next.Keys))
+	d.bus.Refresh()
+	return nil
+}
+
+// settleLater settles, unless a backup is under way: the next one does, too.
+func (d *Daemon) settleLater(ctx context.Context) {
+	if held, err := d.keys.VaultKey(); err != nil || held.Next == nil {
+		return
+	}
+	select {
+	case d.backups <- struct{}{}:
+		defer func() { <-d.backups }()
+	default:
+		return
+	}
+	end, err := d.ops.begin(ctx, activityPasscode)
+	if err != nil {
+		return
+	}
+	defer end()
+	s := d.keeper.current()
+	if s == nil {
+		return
+	}
+	if v, have, err := d.own(); err != nil || !have {
+		return
+	} else if mine, _, err := d.find(ctx, s, v.id); err != nil || mine == nil {
+		return // ensure deals with that
+	}
+	if err := d.settle(ctx, s); err != nil && ctx.Err() == nil && !errors.Is(err, session.ErrDisconnected) {
+		d.log.Error("cannot end a change of key slots", "error", err)
+	}
+}
+
+// exclusively waits until neither a backup nor a restore is under way, and keeps
+// them waiting: what is sealed must not change below them.
+func (d *Daemon) exclusively(ctx context.Context) (end func(), err error) {
+	endBackup, err := d.ops.only(ctx, activityPasscode, d.backups)
+	if err != nil {
+		return nil, err
+	}
+	endSlot, err := d.ops.begin(ctx, activityPasscode)
+	if err != nil {
+		endBackup()
+		return nil, err
+	}
+	return func() { endSlot(); endBackup() }, nil
+}
