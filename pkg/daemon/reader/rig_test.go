@@ -26,7 +26,26 @@ import (
 // with no session: tests call what a session would.
 type rig struct {
 	*testing.T
-	d *Daemon
+	d     *Daemon
+	clock time.Time
+}
+
+// pass lets time pass.
+func (r *rig) pass(d time.Duration) { r.clock = r.clock.Add(d) }
+
+// restart starts the daemon anew on its state, with the settings as they are now.
+func (r *rig) restart() {
+	r.Helper()
+	r.must(r.close())
+	cfg := r.d.cfg
+	var err error
+	r.d, err = newDaemon(cfg, func() time.Time { return r.clock })
+	r.must(err)
+	r.d.mirror.sync(r.Context(), vault.VaultID{})
+}
+
+func (r *rig) close() error {
+	return errors.Join(r.d.listener.Close(), r.d.attempts.Close(), r.d.store.Close())
 }
 
 func cardAt(path string, size int64) config.Card {
@@ -42,17 +61,16 @@ func newRigWith(t *testing.T, card config.Card) *rig {
 	cfg := config.DefaultReader()
 	cfg.Name, cfg.StateDir, cfg.Card = "test", t.TempDir(), card
 	cfg.Link.Kind, cfg.Link.Path = config.Local, filepath.Join(cfg.StateDir, "reader.sock")
-	d, err := newDaemon(cfg)
-	if err != nil {
+	r := &rig{T: t, clock: time.Unix(1_700_000_000, 0)}
+	var err error
+	if r.d, err = newDaemon(cfg, func() time.Time { return r.clock }); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{T: t, d: d}
-	t.Cleanup(func() { r.must(errors.Join(d.listener.Close(), d.attempts.Close(), d.store.Close())) })
+	t.Cleanup(func() { r.must(r.close()) })
 	return r
 }
 
-func newDaemon(cfg config.Reader) (*Daemon, error) {
-	now := func() time.Time { return time.Unix(1_700_000_000, 0) }
+func newDaemon(cfg config.Reader, now func() time.Time) (*Daemon, error) {
 	return New(cfg, start.Bus{}, slog.New(slog.DiscardHandler), now, func(string) string { return "" })
 }
 
