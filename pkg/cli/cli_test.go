@@ -108,7 +108,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		{"autobackup disable", auto},
 		{"reader status", "address card damage damaged_blobs devices last_scrub link_error name overdue pairing_open pairing_until " +
 			"scrubbing stored vaults"},
-		{"passcode set --card-pin", "card card_pin passcode recovery_code"},
+		{"--quiet passcode set --card-pin", "card card_pin passcode recovery_code"},
 		{"card pin set --new-pin-file /proc/sys/kernel/ostype", "pin pin_tries"},
 		{"--quiet passcode set --passcode something", "card card_pin passcode recovery_code"},
 		{"--quiet passcode change --passcode something", "card card_pin passcode recovery_code"},

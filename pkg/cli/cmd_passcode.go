@@ -69,7 +69,7 @@ func (a *app) setPasscode(ctx context.Context, req busapi.PasscodeRequest, answe
 			return err
 		}
 		if !r.RecoveryCode {
-			a.note("a passcode that is forgotten, or a card that is lost, makes the data useless once the device is lost: 'scrctl recovery-code' prints a way out, to be kept apart")
+			a.note("who forgets the passcode, or loses the card, and the device as well, loses the data: 'scrctl recovery-code' prints a way out, to be kept apart")
 		}
 		a.noteOldCard(r.Card)
 		return nil

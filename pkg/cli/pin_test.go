@@ -185,7 +185,10 @@ func TestPINOfTheReader(t *testing.T) {
 		}
 	}
 	w := newWorld(t)
-	if r := w.run("passcode", "set"); r.code != 2 || !strings.Contains(r.err, "--card-pin is missing") {
+	if r := w.run("passcode", "set", "--pin-file", wrong); r.code != 2 || !strings.Contains(r.err, "--pin-file is for --card-pin") {
+		t.Errorf("got %+v", r)
+	}
+	if r := w.run("passcode", "set", "--card-pin", "--passcode-file", wrong); r.code != 2 {
 		t.Errorf("got %+v", r)
 	}
 }
