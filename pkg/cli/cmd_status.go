@@ -91,6 +91,9 @@ func (a *app) showDevice(p *printer, s busapi.DeviceStatus) {
 	if s.Card != nil {
 		p.row("Card", cardLine(p, *s.Card))
 	}
+	if s.Paired && s.LastBackup > 0 {
+		p.row("Passcode", passcode(p, s))
+	}
 	p.row("Activity", printable(s.Activity))
 	if s.Interrupted {
 		p.row("Restore", p.paint(yellow, "was cut short, and goes on when it can"))
@@ -138,6 +141,16 @@ func lastBackup(s busapi.DeviceStatus) string {
 		return "never"
 	}
 	return fmt.Sprintf("%s, snapshot %s", age(time.Duration(s.LastBackupAge)*time.Second), printable(s.LastSnapshot))
+}
+
+func passcode(p *printer, s busapi.DeviceStatus) string {
+	switch {
+	case !s.Passcode:
+		return p.paint(yellow, "none: whoever has the reader has the data")
+	case !s.RecoveryCode:
+		return p.paint(yellow, "set, without a recovery code")
+	}
+	return "set, with a recovery code"
 }
 
 func atRisk(p *printer, s busapi.DeviceStatus) string {

@@ -54,6 +54,7 @@ func (d *Daemon) Register(_ context.Context, p session.Peer, e session.Entry, re
 // card. The answer waits for the card, for the device has to know whether the old
 // slots are on one still.
 func (d *Daemon) ChangeSlots(ctx context.Context, p session.Peer, c session.SlotChange) (session.CardState, error) {
+	rotates := len(c.Wrap) > 0
 	anew, err := d.changeSlots(p, c)
 	if err != nil {
 		return session.CardState{}, remote(err)
@@ -64,7 +65,8 @@ func (d *Daemon) ChangeSlots(ctx context.Context, p session.Peer, c session.Slot
 		}
 		d.showAttempts()
 	}
-	d.event("slots", map[string]any{"device": p.ID, "vault": vault.VaultID(c.Vault).String(), "rotated": len(c.Wrap) > 0})
+	d.log.Info("key slots changed", "device", p.ID, "vault", vault.VaultID(c.Vault), "rotated", rotates)
+	d.event("slots", map[string]any{"device": p.ID, "vault": vault.VaultID(c.Vault).String(), "rotated": rotates})
 	d.presence.tell(p.ID, session.Event{Kind: session.EventCard})
 	return d.mirror.update(ctx, c.Vault), nil
 }
@@ -98,6 +100,11 @@ func (d *Daemon) replaceSlots(r vault.Record, before []vault.Slot, c session.Slo
 	var rot vault.Rotation
 	copy(rot.Strip[:], c.Strip)
 	copy(rot.Wrap[:], c.Wrap)
+	defer func() { // nothing of them stays here
+		clear(c.Strip)
+		clear(c.Wrap)
+		rot = vault.Rotation{}
+	}()
 	return d.store.Rotate(r, rot)
 }
 

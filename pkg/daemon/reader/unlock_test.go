@@ -96,11 +96,11 @@ func (o *owned) set(kind, secret string) {
 	o.bundle.Recipients[kind] = slot.Recipient()
 	after := o.key().Outer()
 	change := o.change(map[string][]byte{kind: record})
-	change.Wrap = after[:]
-	if len(o.bundle.Keys) > 2 {
-		change.Strip = before[:]
-	}
 	for range 2 { // an answer that got lost does no harm
+		change.Wrap = bytes.Clone(after[:])
+		if len(o.bundle.Keys) > 2 {
+			change.Strip = bytes.Clone(before[:])
+		}
 		state, err := o.d.ChangeSlots(o.Context(), o.peer, change)
 		o.must(err)
 		if state.Status != session.CardOK {
