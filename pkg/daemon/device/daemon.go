@@ -46,6 +46,7 @@ type Daemon struct {
 	findings   *findings
 	damage     readerDamage
 	heals      chan struct{} // the reader has damaged blobs
+	settleAt   time.Time     // when the watchman may try to end a rotation again
 	quarantine reprovision.Quarantine
 	conn       *dbus.Conn // the caller's
 	bus        *busapi.Device

@@ -125,6 +125,9 @@ func (d *Daemon) inVault(ctx context.Context, do func(*session.Session, keyring.
 	if err != nil {
 		return busapi.PasscodeResult{}, err
 	}
+	if held.Next != nil {
+		return busapi.PasscodeResult{}, fmt.Errorf("%w: an earlier change of passcode or key has not reached the reader yet", busapi.ErrBusy)
+	}
 	r, err := do(s, held)
 	d.bus.Refresh()
 	return r, translate(err)

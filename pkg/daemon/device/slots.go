@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
@@ -120,9 +121,13 @@ func (d *Daemon) settle(ctx context.Context, s *session.Session) error {
 	return nil
 }
 
+// settlePause is how long a rotation that the reader cannot do, for want of room, is
+// put off: it costs the reader the writing of all that it holds.
+const settlePause = 10 * time.Minute
+
 // settleLater settles, unless a backup is under way: the next one does, too.
 func (d *Daemon) settleLater(ctx context.Context) {
-	if held, err := d.keys.VaultKey(); err != nil || held.Next == nil {
+	if held, err := d.keys.VaultKey(); err != nil || held.Next == nil || d.now().Before(d.settleAt) {
 		return
 	}
 	select {
@@ -146,7 +151,8 @@ func (d *Daemon) settleLater(ctx context.Context) {
 		return // ensure deals with that
 	}
 	if err := d.settle(ctx, s); err != nil && ctx.Err() == nil && !errors.Is(err, session.ErrDisconnected) {
-		d.log.Error("cannot end a change of key slots", "error", err)
+		d.log.Error("cannot end a change of key slots, trying again later", "error", err)
+		d.settleAt = d.now().Add(settlePause)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/keyring"
@@ -22,7 +23,8 @@ type opened struct {
 }
 
 // own is the vault of which this device holds the key; false when it holds none.
-// While a rotation is under way the key opens what is sealed either way.
+// While a rotation is under way the key opens what is sealed either way, and seals
+// with the old one: that is in every slot, whatever the reader has done by now.
 func (d *Daemon) own() (opened, bool, error) {
 	held, err := d.keys.VaultKey()
 	if errors.Is(err, keyring.ErrNoVaultKey) {
@@ -38,7 +40,7 @@ func (d *Daemon) own() (opened, bool, error) {
 func open(held keyring.VaultKey) (opened, error) {
 	ages := held.Keys
 	if held.Next != nil {
-		ages = held.Next.Keys // all the others, too
+		ages = append(slices.Clone(ages), held.Next.Keys[0])
 	}
 	key, err := vault.KeyOfAges(ages)
 	if err != nil {
@@ -48,7 +50,7 @@ func open(held keyring.VaultKey) (opened, error) {
 }
 
 // ensure makes a vault key if there is none, and the vault at the reader if that
-// does not have it. Afterwards no rotation is under way.
+// does not have it. A rotation that is under way is ended, if that can be.
 func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error) {
 	v, have, err := d.own()
 	if err != nil {
@@ -64,7 +66,14 @@ func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error)
 		return v, err
 	}
 	if there != nil {
-		return v, d.settle(ctx, s)
+		if err := d.settle(ctx, s); err != nil {
+			if errors.Is(err, session.ErrDisconnected) || ctx.Err() != nil {
+				return v, err
+			}
+			d.log.Error("cannot end a change of key slots, going on with the old ones", "error", err)
+		}
+		v, _, err = d.own()
+		return v, err
 	}
 	err = d.create(ctx, s, v)
 	if !errors.Is(err, session.ErrExists) {
