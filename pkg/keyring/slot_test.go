@@ -74,27 +74,34 @@ func (e enrolled) enter(t *testing.T, secret string, stretch ksf.Identifier, at,
 // TestPasscode runs RFC 9807 as in steps 616 to 620, with Argon2id: the right
 // passcode gives the export key, again and again; anything else nothing.
 func TestPasscode(t *testing.T) {
-	e := enrol(t, "correct horse", keyring.Stretch)
+	slow := enrol(t, "correct horse", keyring.Stretch)
+	if key, err := slow.enter(t, "correct horse", keyring.Stretch, []byte("x"), []byte("x")); err != nil || !bytes.Equal(key, slow.exportKey) {
+		t.Fatalf("right passcode, with Argon2id: %v", err)
+	}
+	if _, err := slow.enter(t, "correct horse", keyring.NoStretch, []byte("x"), []byte("x")); !errors.Is(err, keyring.ErrWrongPasscode) {
+		t.Errorf("without Argon2id: %v", err)
+	}
+	e := enrol(t, "correct horse", keyring.NoStretch)
 	for range 2 {
-		key, err := e.enter(t, "correct horse", keyring.Stretch, []byte("x"), []byte("x"))
+		key, err := e.enter(t, "correct horse", keyring.NoStretch, []byte("x"), []byte("x"))
 		if err != nil || !bytes.Equal(key, e.exportKey) || len(key) != 64 {
 			t.Fatalf("right passcode: %v", err)
 		}
 	}
-	if _, err := e.enter(t, "wrong horse", keyring.Stretch, []byte("x"), []byte("x")); !errors.Is(err, keyring.ErrWrongPasscode) {
+	if _, err := e.enter(t, "wrong horse", keyring.NoStretch, []byte("x"), []byte("x")); !errors.Is(err, keyring.ErrWrongPasscode) {
 		t.Errorf("wrong passcode: %v", err)
 	}
-	if _, err := e.enter(t, "correct horse", keyring.Stretch, []byte("x"), []byte("y")); !errors.Is(err, keyring.ErrWrongPasscode) {
+	if _, err := e.enter(t, "correct horse", keyring.NoStretch, []byte("x"), []byte("y")); !errors.Is(err, keyring.ErrWrongPasscode) {
 		t.Errorf("another session's binding: %v", err)
 	}
-	if _, err := e.enter(t, "correct horse", keyring.NoStretch, []byte("x"), []byte("x")); !errors.Is(err, keyring.ErrWrongPasscode) {
-		t.Errorf("without Argon2id: %v", err)
-	}
-	if other := enrol(t, "correct horse", keyring.Stretch); bytes.Equal(other.exportKey, e.exportKey) {
+	if other := enrol(t, "correct horse", keyring.NoStretch); bytes.Equal(other.exportKey, e.exportKey) {
 		t.Error("two registrations of one passcode give one export key")
 	}
 	if bytes.Contains(e.check, e.exportKey[:16]) || bytes.Contains(e.check, []byte("horse")) {
 		t.Error("the reader holds what it must not")
+	}
+	if keyring.StretchOf(keyring.SlotPasscode) != keyring.Stretch || keyring.StretchOf(keyring.SlotRecovery) != keyring.NoStretch {
+		t.Error("the wrong one of the two is stretched")
 	}
 }
 
