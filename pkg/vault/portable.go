@@ -69,6 +69,20 @@ func (p Portable) Adopted(head *SnapshotRecord) (SnapshotRecord, error) {
 	return s, nil
 }
 
+// Renewed is the record of a vault after another was taken up, which came on a card. It
+// keeps owner and time of creation, and the slots and the authorization where the other
+// has none: what opens the vault is never lost by it.
+func (r Record) Renewed(by Record) Record {
+	by.Owner, by.Created = r.Owner, r.Created
+	if len(by.Slots) == 0 {
+		by.Slots = r.Slots
+	}
+	if len(by.Authorization) == 0 {
+		by.Authorization = r.Authorization
+	}
+	return by
+}
+
 // Fetch is a Fetch from the blobs on the card, for LoadCritical.
 func (p Portable) Fetch(ctx context.Context, ids []BlobID, got func(BlobID, []byte) error) error {
 	for _, id := range ids {

@@ -44,7 +44,7 @@ func (s *Store) Adopt(p vault.Portable) error {
 }
 
 // lodge finds the vault of a record, or makes it. A vault that is there keeps its
-// owner and its time of creation.
+// owner and its time of creation, see vault.Record.Renewed.
 func (s *Store) lodge(tx *bbolt.Tx, r vault.Record) (room, error) {
 	in, err := enter(tx, r.ID)
 	there := err == nil
@@ -56,7 +56,7 @@ func (s *Store) lodge(tx *bbolt.Tx, r vault.Record) (room, error) {
 		if err != nil {
 			return in, err
 		}
-		r.Owner, r.Created = old.Owner, old.Created
+		r = old.Renewed(r)
 	}
 	value, err := r.MarshalBinary()
 	if err != nil {

@@ -199,3 +199,33 @@ func TestRotateWithoutRoom(t *testing.T) {
 	}
 	s.opens(s.key)
 }
+
+// TestAdoptOfAnotherRotation takes up a card of a reader at which the key was rotated:
+// the blobs that are here stay as they are, and the newest key opens all.
+func TestAdoptOfAnotherRotation(t *testing.T) {
+	s := newSealed(t)
+	s.opens(s.key)
+	elsewhere := vault.Rotation{Wrap: s.ages(3).Outer()}
+	p := vault.Portable{Record: s.r, Snapshot: s.head}
+	p.Record.Owner, p.Snapshot.Seq, p.Snapshot.Snapshot, p.Snapshot.Parent = "", 2, vault.SnapshotID{2}, s.head.Snapshot
+	p.Snapshot.Blobs, p.Snapshot.Bytes, p.Snapshot.Critical = nil, 0, []vault.BlobID{{1}, {77}}
+	for _, b := range []vault.StoredBlob{{ID: vault.BlobID{1}}, s.blob(77)} {
+		if b.Sealed == nil {
+			stored, err := s.store.Get(s.r.ID, b.ID)
+			s.must(err)
+			b.Sealed = stored
+		}
+		wrapped, err := elsewhere.Blob(s.r.ID, b.ID, b.Sealed)
+		s.must(err)
+		p.Blobs = append(p.Blobs, vault.StoredBlob{ID: b.ID, Sealed: wrapped})
+	}
+	s.must(s.store.Rotate(s.r, vault.Rotation{Wrap: s.ages(2).Outer()}))
+	s.must(s.store.Adopt(p))
+	for _, id := range p.Snapshot.Critical {
+		stored, err := s.store.Get(s.r.ID, id)
+		s.must(err)
+		if _, err := s.ages(3).Open(vault.KindPack, s.r.ID, id, stored); err != nil {
+			t.Errorf("blob %s: %v", id, err)
+		}
+	}
+}

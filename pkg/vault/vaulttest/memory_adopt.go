@@ -20,7 +20,7 @@ func (m *Memory) Adopt(p vault.Portable) error {
 		}
 		v = &memVault{blobs: make(map[vault.BlobID]memBlob), staged: make(map[vault.BlobID]bool)}
 	} else {
-		record.Owner, record.Created = v.record.Owner, v.record.Created
+		record = v.record.Renewed(record)
 	}
 	if err := record.Check(); err != nil {
 		return err
