@@ -144,13 +144,17 @@ func lastBackup(s busapi.DeviceStatus) string {
 }
 
 func passcode(p *printer, s busapi.DeviceStatus) string {
+	set := "set"
+	if s.CardPIN {
+		set = "the card's PIN"
+	}
 	switch {
-	case !s.Passcode:
+	case !s.Passcode && !s.CardPIN:
 		return p.paint(yellow, "none: whoever has the reader has the data")
 	case !s.RecoveryCode:
-		return p.paint(yellow, "set, without a recovery code")
+		return p.paint(yellow, set+", without a recovery code")
 	}
-	return "set, with a recovery code"
+	return set + ", with a recovery code"
 }
 
 func atRisk(p *printer, s busapi.DeviceStatus) string {
