@@ -37,17 +37,19 @@ var ErrBundle = errors.New("not a bundle of vault keys")
 type Bundle struct {
 	Keys       [][]byte          // of 32 bytes each, the newest first; one at least
 	Recipients map[string][]byte // kind of slot: public key. They are kept from the reader.
+	Epoch      uint64            // one more with each change of the slots
 }
 
 type bundleWire struct {
 	Format     uint8             `cbor:"1,keyasint"`
 	Keys       []byte            `cbor:"2,keyasint"`
 	Recipients map[string][]byte `cbor:"3,keyasint,omitempty"`
+	Epoch      uint64            `cbor:"4,keyasint,omitempty"`
 }
 
 // Clone copies what a caller could change.
 func (b Bundle) Clone() Bundle {
-	c := Bundle{Recipients: make(map[string][]byte, len(b.Recipients))}
+	c := Bundle{Epoch: b.Epoch, Recipients: make(map[string][]byte, len(b.Recipients))}
 	for _, k := range b.Keys {
 		c.Keys = append(c.Keys, bytes.Clone(k))
 	}
@@ -89,7 +91,7 @@ func (b Bundle) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mode.Marshal(bundleWire{Format: bundleFormat, Keys: slices.Concat(b.Keys...), Recipients: b.Recipients})
+	return mode.Marshal(bundleWire{Format: bundleFormat, Keys: slices.Concat(b.Keys...), Recipients: b.Recipients, Epoch: b.Epoch})
 }
 
 // DecodeBundle reads what Encode wrote, or the bare key of 32 bytes that a reader
@@ -105,7 +107,7 @@ func DecodeBundle(data []byte) (Bundle, error) {
 	if w.Format != bundleFormat || len(w.Keys)%vaultKeyLength != 0 {
 		return Bundle{}, fmt.Errorf("%w: format %d", ErrBundle, w.Format)
 	}
-	b := Bundle{Keys: slices.Collect(slices.Chunk(w.Keys, vaultKeyLength)), Recipients: w.Recipients}
+	b := Bundle{Keys: slices.Collect(slices.Chunk(w.Keys, vaultKeyLength)), Recipients: w.Recipients, Epoch: w.Epoch}
 	if err := b.check(); err != nil {
 		return Bundle{}, err
 	}

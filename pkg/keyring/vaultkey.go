@@ -27,6 +27,8 @@ type VaultKey struct {
 	Next *Bundle
 	// NextProtected is what Protected is to be with it.
 	NextProtected bool
+	// NextWraps says that with it the reader is to wrap what it holds with the first key.
+	NextWraps bool
 }
 
 // vaultKeyDocument is how it is written. Version 1 had a single key and nothing else.
@@ -36,10 +38,12 @@ type vaultKeyDocument struct {
 	Key        []byte            `json:"key,omitempty"`  // 32 bytes, base64; version 1 only
 	Keys       [][]byte          `json:"keys,omitempty"` // the newest first
 	Recipients map[string][]byte `json:"recipients,omitempty"`
+	Epoch      uint64            `json:"epoch,omitempty"`
 	Protected  bool              `json:"protected,omitempty"`
 	Next       []byte            `json:"next,omitempty"` // as Bundle.Encode writes it
 
 	NextProtected bool `json:"next_protected,omitempty"`
+	NextWraps     bool `json:"next_wraps,omitempty"`
 }
 
 // SetVaultKey fills the device slot, durably.
@@ -48,8 +52,8 @@ func (k *Keyring) SetVaultKey(v VaultKey) error {
 		return fmt.Errorf("cannot store vault key: %w", err)
 	}
 	doc := vaultKeyDocument{
-		Version: vaultKeyVersion, Vault: v.Vault[:], Keys: v.Keys, Recipients: v.Recipients, Protected: v.Protected,
-		NextProtected: v.NextProtected,
+		Version: vaultKeyVersion, Vault: v.Vault[:], Keys: v.Keys, Recipients: v.Recipients, Epoch: v.Epoch,
+		Protected: v.Protected, NextProtected: v.NextProtected, NextWraps: v.NextWraps,
 	}
 	var err error
 	if v.Next != nil {
@@ -92,7 +96,8 @@ func parseVaultKey(data []byte) (VaultKey, error) {
 	if err := decode(vaultKeyFile, data, &doc); err != nil {
 		return VaultKey{}, err
 	}
-	v := VaultKey{Bundle: Bundle{Keys: doc.Keys, Recipients: doc.Recipients}, Protected: doc.Protected, NextProtected: doc.NextProtected}
+	v := VaultKey{Bundle: Bundle{Keys: doc.Keys, Recipients: doc.Recipients, Epoch: doc.Epoch}, Protected: doc.Protected,
+		NextProtected: doc.NextProtected, NextWraps: doc.NextWraps}
 	single := doc.Version == 1 && len(doc.Keys) == 0
 	if single {
 		v.Keys = [][]byte{doc.Key}

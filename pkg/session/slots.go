@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/reprovision/reprovision/pkg/session/sessionpb"
 )
@@ -25,7 +26,7 @@ func (s *Session) Register(ctx context.Context, e Entry, request []byte) (respon
 // the card's state after it. Doing it again changes nothing. ErrBadRequest: a slot
 // belongs to a registration that the reader does not have.
 func (s *Session) ChangeSlots(ctx context.Context, c SlotChange) (CardState, error) {
-	m := &sessionpb.ChangeSlotsRequest{Vault: c.Vault[:], Strip: c.Strip, Wrap: c.Wrap}
+	m := &sessionpb.ChangeSlotsRequest{Vault: c.Vault[:], Strip: c.Strip, Wrap: c.Wrap, Epoch: c.Epoch, Voucher: c.Voucher}
 	for _, n := range c.Slots {
 		m.Slots = append(m.Slots, &sessionpb.NewSlot{Kind: n.Kind, Data: n.Data, Tag: optionalID(n.Tag), Record: n.Record})
 	}
@@ -120,16 +121,20 @@ func readEntry(vault []byte, kind string, message []byte) (Entry, error) {
 }
 
 func readSlotChange(m *sessionpb.ChangeSlotsRequest) (SlotChange, error) {
-	c := SlotChange{Strip: m.GetStrip(), Wrap: m.GetWrap()}
+	c := SlotChange{Strip: m.GetStrip(), Wrap: m.GetWrap(), Epoch: m.GetEpoch(), Voucher: m.GetVoucher()}
 	var err error
 	if c.Vault, err = readID(m.GetVault()); err != nil {
 		return SlotChange{}, err
 	}
-	if len(m.GetSlots()) > MaxSlots {
-		return SlotChange{}, fmt.Errorf("%w: %d slots", ErrTooLarge, len(m.GetSlots()))
+	if len(m.GetSlots()) > MaxSlots || len(c.Strip) > MaxStrip || len(c.Voucher) > MaxVoucher {
+		return SlotChange{}, fmt.Errorf("%w: %d slots, %d layers, a voucher of %d bytes", ErrTooLarge, len(m.GetSlots()), len(c.Strip), len(c.Voucher))
 	}
-	for _, key := range [][]byte{c.Strip, c.Wrap} {
-		if len(key) != 0 && len(key) != outerKey {
+	keys := c.Strip
+	if len(c.Wrap) > 0 {
+		keys = append(slices.Clone(keys), c.Wrap)
+	}
+	for _, key := range keys {
+		if len(key) != outerKey {
 			return SlotChange{}, fmt.Errorf("%w: a key of %d bytes", ErrBadRequest, len(key))
 		}
 	}

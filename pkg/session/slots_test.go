@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func TestSlotCalls(t *testing.T) {
 		t.Errorf("register: %q, %v", got, err)
 	}
 	want := session.SlotChange{
-		Vault: id, Strip: bytes.Repeat([]byte{1}, 32), Wrap: bytes.Repeat([]byte{2}, 32),
+		Vault: id, Strip: [][]byte{bytes.Repeat([]byte{1}, 32)}, Wrap: bytes.Repeat([]byte{2}, 32),
 		Slots: []session.NewSlot{
 			{Slot: session.Slot{Kind: "passcode", Data: []byte("sealed")}, Tag: session.ID{7}, Record: []byte("record")},
 			{Slot: session.Slot{Kind: "card-pin", Data: []byte("other")}},
@@ -90,7 +91,15 @@ func TestBadSlotRequests(t *testing.T) {
 			return err
 		},
 		"long key": func() error {
-			_, err := rpc.ChangeSlots(ctx, &sessionpb.ChangeSlotsRequest{Vault: id, Strip: huge})
+			_, err := rpc.ChangeSlots(ctx, &sessionpb.ChangeSlotsRequest{Vault: id, Strip: [][]byte{huge}})
+			return err
+		},
+		"many layers": func() error {
+			_, err := rpc.ChangeSlots(ctx, &sessionpb.ChangeSlotsRequest{Vault: id, Strip: slices.Repeat([][]byte{huge[:32]}, 65)})
+			return err
+		},
+		"huge voucher": func() error {
+			_, err := rpc.ChangeSlots(ctx, &sessionpb.ChangeSlotsRequest{Vault: id, Voucher: huge})
 			return err
 		},
 		"no such vault": func() error { _, err := rpc.ChangeSlots(ctx, slots(&sessionpb.NewSlot{Kind: "x"}, 1)); return err },

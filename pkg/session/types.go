@@ -20,6 +20,8 @@ const (
 	MaxIDs      = 32 << 10       // ids in one list
 	MaxHeader   = 256 << 10      // bytes of a snapshot's sealed header
 	MaxSlots    = 16             // key slots of one vault
+	MaxStrip    = 64             // outer layers that one rotation takes off
+	MaxVoucher  = 128            // bytes of a voucher
 	MaxSlotData = 16 << 10       // bytes of one slot
 	MaxLabel    = 1 << 10        // bytes of a vault's label
 	MaxName     = 64             // bytes of a host's name
@@ -126,6 +128,8 @@ type Vault struct {
 	Slots     []Slot
 	OnCard    bool   // the card holds its critical part
 	Label     []byte // opaque
+	Epoch     uint64 // of the slots
+	Behind    bool   // what is there is not wrapped with the newest key yet
 	Damaged   []ID   // blobs of Head that are damaged at the reader; the caller's own vaults only
 }
 
@@ -148,12 +152,16 @@ type NewSlot struct {
 }
 
 // SlotChange is what the key slots of a vault are to be from now on. With Wrap it is
-// a rotation: what the reader holds gets that outer layer in place of Strip's.
+// a rotation: what the reader holds gets that outer layer in place of any of Strip's.
 type SlotChange struct {
 	Vault ID
 	Slots []NewSlot
-	Strip []byte // 32 bytes, or nil
-	Wrap  []byte // 32 bytes, or nil
+	Strip [][]byte // of 32 bytes, up to MaxStrip
+	Wrap  []byte   // 32 bytes, or nil
+	Epoch uint64   // higher with each change
+	// Voucher is the caller's signature over slots and epoch; nil: no other reader
+	// takes them from a card.
+	Voucher []byte
 }
 
 // Entry is one entry of what opens a slot (step 620): of a passcode or a recovery code.
@@ -217,4 +225,6 @@ type Commit struct {
 	Add      []ID   // blobs that the parent does not have
 	Drop     []ID   // blobs of the parent that this one does not have
 	Critical []ID   // all blobs of the critical part, in a stable order
+	Anew     bool   // the caller could not load the head: Add are all blobs
+	Voucher  []byte // the caller's signature; nil: no other reader takes it from a card
 }

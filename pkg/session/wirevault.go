@@ -80,6 +80,8 @@ func writeVault(v Vault) *sessionpb.Vault {
 		OnCard:      v.OnCard,
 		Label:       v.Label,
 		Damaged:     writeIDs(v.Damaged),
+		Epoch:       v.Epoch,
+		Behind:      v.Behind,
 	}
 	if v.Head != nil {
 		m.Head = writeSnapshot(*v.Head)
@@ -112,6 +114,8 @@ func readVault(m *sessionpb.Vault) (Vault, error) {
 		Slots:     slots,
 		OnCard:    m.GetOnCard(),
 		Label:     m.GetLabel(),
+		Epoch:     m.GetEpoch(),
+		Behind:    m.GetBehind(),
 	}
 	if len(damaged) > 0 {
 		v.Damaged = damaged
@@ -151,13 +155,15 @@ func writeCommit(c Commit) *sessionpb.CommitRequest {
 		Add:      writeIDs(c.Add),
 		Drop:     writeIDs(c.Drop),
 		Critical: writeIDs(c.Critical),
+		Anew:     c.Anew,
+		Voucher:  c.Voucher,
 	}
 }
 
 func readCommit(m *sessionpb.CommitRequest) (Commit, error) {
-	c := Commit{Seq: m.GetSeq(), Header: m.GetHeader()}
-	if len(c.Header) > MaxHeader {
-		return Commit{}, fmt.Errorf("%w: header of %d bytes", ErrTooLarge, len(c.Header))
+	c := Commit{Seq: m.GetSeq(), Header: m.GetHeader(), Anew: m.GetAnew(), Voucher: m.GetVoucher()}
+	if len(c.Header) > MaxHeader || len(c.Voucher) > MaxVoucher {
+		return Commit{}, fmt.Errorf("%w: header of %d bytes, voucher of %d", ErrTooLarge, len(c.Header), len(c.Voucher))
 	}
 	var err error
 	if c.Vault, err = readID(m.GetVault()); err != nil {

@@ -19,6 +19,11 @@ type Commit struct {
 	// Critical lists all blobs of the critical part, in a stable order with the
 	// new ones last.
 	Critical []BlobID
+	// Anew says that the device could not load the head: of what that consists, nothing
+	// counts. Add lists all blobs, stored or not by then, and Drop none.
+	Anew bool
+	// Voucher is the device's, for a reader that finds the snapshot on a card.
+	Voucher []byte
 
 	empty bool
 }
@@ -41,6 +46,10 @@ func (w *Writer) commit(d *DataSet, header []byte) *Commit {
 		old = w.cfg.Head.Blobs
 	}
 	now := d.allBlobs()
+	if w.cfg.Above != nil {
+		c.Parent, c.Add, c.Anew = w.cfg.Above.Snapshot, now, true
+		return c
+	}
 	c.Add, c.Drop = without(now, old), without(old, now)
 	c.empty = w.cfg.Base != nil && len(c.Add)+len(c.Drop) == 0 && sameRoots(w.cfg.Base.header, h)
 	return c
@@ -74,6 +83,8 @@ func (c Commit) Check() error {
 	switch {
 	case c.Vault.IsZero() || c.Snapshot.IsZero() || c.Seq == 0:
 		return fmt.Errorf("%w: a commit without vault, snapshot or generation", ErrCommit)
+	case c.Seq > MaxSeq || len(c.Voucher) > MaxVoucher || c.Anew && len(c.Drop) > 0:
+		return fmt.Errorf("%w: generation %d, a voucher of %d bytes, or drops from nothing", ErrCommit, c.Seq, len(c.Voucher))
 	case len(c.Header) < SealOverhead || len(c.Header) > MaxHeader+SealOverhead:
 		return fmt.Errorf("%w: a header of %d bytes: %w", ErrCommit, len(c.Header), ErrLimit)
 	case len(c.Add) > MaxCommitIDs || len(c.Drop) > MaxCommitIDs || len(c.Critical) > MaxCommitIDs:
@@ -104,6 +115,9 @@ func (c Commit) Follow(head *SnapshotRecord) (SnapshotRecord, error) {
 		}
 		old = head.Blobs
 	}
+	if c.Anew {
+		old = nil
+	}
 	if missing := without(c.Drop, old); len(missing) > 0 {
 		return SnapshotRecord{}, fmt.Errorf("%w: it drops %s, which the head does not have", ErrCommit, missing[0])
 	}
@@ -116,7 +130,7 @@ func (c Commit) Follow(head *SnapshotRecord) (SnapshotRecord, error) {
 	}
 	return SnapshotRecord{
 		Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Header: slices.Clone(c.Header),
-		Blobs: blobs, Critical: slices.Clone(c.Critical),
+		Blobs: blobs, Critical: slices.Clone(c.Critical), Voucher: slices.Clone(c.Voucher),
 	}, nil
 }
 

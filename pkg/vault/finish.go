@@ -72,6 +72,8 @@ func (w *Writer) header() Header {
 		Snapshot: w.cfg.Snapshot, Seq: w.cfg.Seq, Created: w.cfg.Now.UTC(), Mode: w.cfg.Mode, Roots: maps.Clone(w.roots),
 	}
 	switch {
+	case w.cfg.Above != nil:
+		h.Parent = w.cfg.Above.Snapshot
 	case w.cfg.Base != nil:
 		h.Parent = w.cfg.Base.header.Snapshot
 	case w.cfg.Head != nil:

@@ -36,7 +36,7 @@ type Rotator interface {
 // Rotation is what the reader does to the sealed blobs of a vault: take the old
 // outer layer off where there is one, and put the new one on. It has no state.
 type Rotation struct {
-	Strip Outer // of the rotation before; zero where there was none
+	Strip []Outer // of earlier rotations, at whichever reader they were
 	Wrap  Outer
 }
 
@@ -56,7 +56,7 @@ func (r Rotation) Blob(vault VaultID, id BlobID, sealed []byte) ([]byte, error) 
 		if _, err := open(r.Wrap, outerFormat, kind, vault, id, sealed); err == nil {
 			return sealed, nil
 		}
-		inner, err := open(r.Strip, outerFormat, kind, vault, id, sealed)
+		inner, err := r.strip(kind, vault, id, sealed)
 		if err != nil {
 			return nil, err
 		}
@@ -66,6 +66,17 @@ func (r Rotation) Blob(vault VaultID, id BlobID, sealed []byte) ([]byte, error) 
 		return nil, fmt.Errorf("cannot rewrap a blob of %d bytes: %w", len(sealed), ErrLimit)
 	}
 	return seal(r.Wrap, outerFormat, kind, vault, id, sealed)
+}
+
+// strip takes the layer off, whichever it is.
+func (r Rotation) strip(kind Kind, vault VaultID, id BlobID, sealed []byte) (inner []byte, err error) {
+	err = fmt.Errorf("%w: %s has an outer layer", ErrSealBroken, id)
+	for _, key := range r.Strip {
+		if inner, err = open(key, outerFormat, kind, vault, id, sealed); err == nil {
+			return inner, nil
+		}
+	}
+	return nil, err
 }
 
 // Rewrapped tells whether two sealed blobs of one id may differ by their outer layers

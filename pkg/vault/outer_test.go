@@ -34,7 +34,7 @@ func TestRotation(t *testing.T) {
 	size := len(sealed) + SealOverhead
 	for i, rot := range []Rotation{
 		{Wrap: key[1].Outer()}, {Wrap: key[1].Outer()},
-		{Strip: key[1].Outer(), Wrap: key[2].Outer()}, {Strip: key[1].Outer(), Wrap: key[2].Outer()},
+		{Strip: []Outer{key[1].Outer()}, Wrap: key[2].Outer()}, {Strip: []Outer{key[1].Outer()}, Wrap: key[2].Outer()},
 	} {
 		before := sealed
 		if sealed, err = rot.Blob(id, blob, sealed); err != nil {
@@ -55,6 +55,39 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestRotationOfAnyAge rewraps at a reader that was not there for some rotations: what it
+// has may have any earlier layer, or none.
+func TestRotationOfAnyAge(t *testing.T) {
+	_, key := ages(t, 5)
+	id, blob := VaultID{1}, BlobID{2}
+	newest := key[4]
+	rot := Rotation{Wrap: newest.Outer()}
+	for _, k := range key[:4] {
+		rot.Strip = append(rot.Strip, k.Outer())
+	}
+	for age, k := range key {
+		sealed, err := key[0].Seal(KindPack, id, blob, []byte("contents"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if age > 0 {
+			if sealed, err = (Rotation{Wrap: k.Outer()}).Blob(id, blob, sealed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if sealed, err = rot.Blob(id, blob, sealed); err != nil {
+			t.Errorf("a layer of age %d: %v", age, err)
+			continue
+		}
+		if _, err := newest.Open(KindPack, id, blob, sealed); err != nil {
+			t.Errorf("a layer of age %d: the newest key: %v", age, err)
+		}
+		if _, err := key[3].Open(KindPack, id, blob, sealed); !errors.Is(err, ErrSealBroken) {
+			t.Errorf("a layer of age %d: the key before opens it: %v", age, err)
+		}
+	}
+}
+
 func TestRotationRefuses(t *testing.T) {
 	_, key := ages(t, 2)
 	id, blob := VaultID{1}, BlobID{2}
@@ -70,7 +103,7 @@ func TestRotationRefuses(t *testing.T) {
 	for name, err := range map[string]error{
 		"a layer of neither key": func() error { _, err := rot.Blob(id, blob, wrapped); return err }(),
 		"another id": func() error {
-			_, err := Rotation{Strip: key[0].Outer(), Wrap: key[1].Outer()}.Blob(id, BlobID{3}, wrapped)
+			_, err := Rotation{Strip: []Outer{key[0].Outer()}, Wrap: key[1].Outer()}.Blob(id, BlobID{3}, wrapped)
 			return err
 		}(),
 		"too short": func() error { _, err := rot.Blob(id, blob, sealed[:SealOverhead-1]); return err }(),
@@ -102,7 +135,7 @@ func FuzzRotationBlob(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(sealed)
-	rot := Rotation{Strip: Outer{1}, Wrap: Outer{2}}
+	rot := Rotation{Strip: []Outer{{1}}, Wrap: Outer{2}}
 	f.Fuzz(func(t *testing.T, sealed []byte) {
 		wrapped, err := rot.Blob(VaultID{1}, BlobID{2}, sealed)
 		if err != nil {

@@ -38,7 +38,7 @@ type Portable struct {
 // NewPortable collects what goes on the card for a snapshot; get gives its
 // blobs.
 func NewPortable(r Record, s SnapshotRecord, get func(BlobID) ([]byte, error)) (Portable, error) {
-	r.Owner = ""
+	r.Owner, r.Behind = "", false
 	s.Blobs, s.Bytes = nil, 0
 	p := Portable{Record: r, Snapshot: s}
 	for _, id := range s.Critical {
@@ -57,6 +57,9 @@ func (p Portable) Adopted(head *SnapshotRecord) (SnapshotRecord, error) {
 	if err := p.check(); err != nil {
 		return SnapshotRecord{}, err
 	}
+	if p.Snapshot.Seq > MaxSeq/2 {
+		return SnapshotRecord{}, fmt.Errorf("%w: generation %d: %w", ErrPortable, p.Snapshot.Seq, ErrLimit)
+	}
 	if head != nil && p.Snapshot.Seq <= head.Seq {
 		return SnapshotRecord{}, fmt.Errorf("%w: generation %d, the head has %d", ErrStale, p.Snapshot.Seq, head.Seq)
 	}
@@ -67,20 +70,6 @@ func (p Portable) Adopted(head *SnapshotRecord) (SnapshotRecord, error) {
 		s.Bytes += int64(len(b.Sealed))
 	}
 	return s, nil
-}
-
-// Renewed is the record of a vault after another was taken up, which came on a card. It
-// keeps owner and time of creation, and the slots and the authorization where the other
-// has none: what opens the vault is never lost by it.
-func (r Record) Renewed(by Record) Record {
-	by.Owner, by.Created = r.Owner, r.Created
-	if len(by.Slots) == 0 {
-		by.Slots = r.Slots
-	}
-	if len(by.Authorization) == 0 {
-		by.Authorization = r.Authorization
-	}
-	return by
 }
 
 // Fetch is a Fetch from the blobs on the card, for LoadCritical.

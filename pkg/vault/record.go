@@ -2,7 +2,6 @@ package vault
 
 import (
 	"fmt"
-	"math"
 	"time"
 )
 
@@ -14,6 +13,9 @@ type recordWire struct {
 	Label   []byte     `cbor:"4,keyasint,omitempty"`
 	Slots   []slotWire `cbor:"5,keyasint,omitempty"`
 	Auth    []byte     `cbor:"6,keyasint,omitempty"`
+	Epoch   uint64     `cbor:"7,keyasint,omitempty"`
+	Voucher []byte     `cbor:"8,keyasint,omitempty"`
+	Behind  bool       `cbor:"9,keyasint,omitempty"`
 }
 
 type slotWire struct {
@@ -31,6 +33,7 @@ type snapshotWire struct {
 	Blobs     []byte `cbor:"6,keyasint,omitempty"` // ids
 	Critical  []byte `cbor:"7,keyasint,omitempty"` // ids
 	Bytes     int64  `cbor:"8,keyasint,omitempty"`
+	Voucher   []byte `cbor:"9,keyasint,omitempty"`
 }
 
 // MarshalBinary encodes the record as docs/formats.md says. It refuses one that
@@ -39,7 +42,7 @@ func (r Record) MarshalBinary() ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	w := recordWire{ID: r.ID[:], Owner: r.Owner, Created: r.Created.Unix(), Label: r.Label, Auth: r.Authorization}
+	w := recordWire{ID: r.ID[:], Owner: r.Owner, Created: r.Created.Unix(), Label: r.Label, Auth: r.Authorization, Epoch: r.Epoch, Voucher: r.Voucher, Behind: r.Behind}
 	for _, s := range r.Slots {
 		w.Slots = append(w.Slots, slotWire{Kind: s.Kind, Data: append([]byte{}, s.Data...)})
 	}
@@ -55,7 +58,10 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	if len(w.ID) != idSize {
 		return fmt.Errorf("%w: %w", ErrRecord, ErrBadID)
 	}
-	got := Record{ID: VaultID(w.ID), Owner: w.Owner, Created: time.Unix(w.Created, 0).UTC(), Label: w.Label, Authorization: w.Auth}
+	got := Record{
+		ID: VaultID(w.ID), Owner: w.Owner, Created: time.Unix(w.Created, 0).UTC(), Label: w.Label, Authorization: w.Auth,
+		Epoch: w.Epoch, Voucher: w.Voucher, Behind: w.Behind,
+	}
 	for _, s := range w.Slots {
 		got.Slots = append(got.Slots, Slot{Kind: s.Kind, Data: s.Data})
 	}
@@ -70,7 +76,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 func (s SnapshotRecord) MarshalBinary() ([]byte, error) {
 	return encodeCBOR(&snapshotWire{
 		Snapshot: s.Snapshot[:], Parent: s.Parent[:], Seq: s.Seq, Committed: s.Committed.Unix(),
-		Header: append([]byte{}, s.Header...), Blobs: joinIDs(s.Blobs), Critical: joinIDs(s.Critical), Bytes: s.Bytes,
+		Header: append([]byte{}, s.Header...), Blobs: joinIDs(s.Blobs), Critical: joinIDs(s.Critical), Bytes: s.Bytes, Voucher: s.Voucher,
 	})
 }
 
@@ -83,12 +89,12 @@ func (s *SnapshotRecord) UnmarshalBinary(b []byte) error {
 	if len(w.Snapshot) != idSize || len(w.Parent) != idSize {
 		return fmt.Errorf("%w: snapshot: %w", ErrRecord, ErrBadID)
 	}
-	if w.Bytes < 0 || w.Seq == 0 || w.Seq == math.MaxUint64 || len(w.Header) < SealOverhead || len(w.Header) > MaxHeader+2*SealOverhead {
+	if w.Bytes < 0 || w.Seq == 0 || w.Seq > MaxSeq || len(w.Voucher) > MaxVoucher || len(w.Header) < SealOverhead || len(w.Header) > MaxHeader+2*SealOverhead {
 		return fmt.Errorf("%w: generation %d, %d bytes, a header of %d", ErrRecord, w.Seq, w.Bytes, len(w.Header))
 	}
 	got := SnapshotRecord{
 		Snapshot: SnapshotID(w.Snapshot), Parent: SnapshotID(w.Parent), Seq: w.Seq,
-		Committed: time.Unix(w.Committed, 0).UTC(), Header: w.Header, Bytes: w.Bytes,
+		Committed: time.Unix(w.Committed, 0).UTC(), Header: w.Header, Bytes: w.Bytes, Voucher: w.Voucher,
 	}
 	var err error
 	if got.Blobs, err = splitIDs(w.Blobs, MaxCommitIDs); err != nil {

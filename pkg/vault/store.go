@@ -40,6 +40,8 @@ const (
 	MaxSlotKind  = 32       // bytes of a slot's kind
 	MaxSlot      = 16 << 10 // bytes of a slot's data
 	MaxAuthorize = 1 << 10  // bytes of an authorization record
+	MaxVoucher   = 128      // bytes of a device's voucher
+	MaxSeq       = 1 << 56  // generation of a snapshot; half of it for one that came on a card, so that more can follow
 	MaxPutBlobs  = 256      // blobs of one Put
 	MaxPutBytes  = 8 << 20  // bytes of one Put
 	MaxAskBlobs  = 1 << 16  // ids of one Missing
@@ -98,6 +100,15 @@ type Record struct {
 	Created time.Time // by the reader's clock, to the second
 	Label   []byte    // opaque: sealed on the device
 	Slots   []Slot
+	// Epoch rises with each change of the slots: of two records of a vault, the slots
+	// of the higher one hold.
+	Epoch uint64
+	// Voucher is the owner's device's, over slots and epoch; nil for none. Package
+	// authorization knows what is in it.
+	Voucher []byte
+	// Behind says that the slots came on a card: what is stored here is not yet
+	// wrapped with the key that they open.
+	Behind bool
 	// Authorization is the record by which the owner's device knows the card
 	// again; nil for none. Package authorization knows what is in it.
 	Authorization []byte
@@ -118,6 +129,8 @@ func (r Record) Check() error {
 		return fmt.Errorf("%w: an owner of %d bytes, or not UTF-8: %w", ErrRecord, len(r.Owner), ErrLimit)
 	case len(r.Label) > MaxLabel || len(r.Slots) > MaxSlots:
 		return fmt.Errorf("%w: a label of %d bytes, %d slots: %w", ErrRecord, len(r.Label), len(r.Slots), ErrLimit)
+	case len(r.Voucher) > MaxVoucher:
+		return fmt.Errorf("%w: a voucher of %d bytes: %w", ErrRecord, len(r.Voucher), ErrLimit)
 	case len(r.Authorization) > MaxAuthorize:
 		return fmt.Errorf("%w: an authorization of %d bytes: %w", ErrRecord, len(r.Authorization), ErrLimit)
 	}
@@ -152,6 +165,8 @@ type SnapshotRecord struct {
 	Blobs     []BlobID
 	Critical  []BlobID
 	Bytes     int64 // of all its sealed blobs together
+	// Voucher is that of the device that made it; nil for none.
+	Voucher []byte
 }
 
 // StoredBlob is a sealed blob as the reader has it.

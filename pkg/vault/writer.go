@@ -37,7 +37,10 @@ type WriterConfig struct {
 	// Head is for a full data set without Base in a vault that has a snapshot:
 	// the one that the new data set follows. Nil means that of Base, or none.
 	Head *Head
-	Mode Mode
+	// Above is the newest snapshot at the reader where the device can load it not even
+	// in part: it takes no blob of that for granted. The data set still builds on Base.
+	Above *Head
+	Mode  Mode
 	// Snapshot is the new data set's id. See NewSnapshotID on repeating it.
 	Snapshot SnapshotID
 	// Seq is the vault's new generation, from 1.
@@ -111,6 +114,8 @@ func checkWriter(cfg WriterConfig) error {
 		return fmt.Errorf("%w: an incremental data set needs a base", ErrWriter)
 	case cfg.Base != nil && cfg.Head != nil:
 		return fmt.Errorf("%w: both a base and a head", ErrWriter)
+	case cfg.Above != nil && cfg.Head != nil:
+		return fmt.Errorf("%w: two heads", ErrWriter)
 	case cfg.Base != nil && (!cfg.Base.Complete() || cfg.Base.vault != cfg.Vault):
 		return fmt.Errorf("%w: the base is of another vault, or in part only", ErrWriter)
 	case cfg.Base != nil && cfg.Seq <= cfg.Base.header.Seq:

@@ -116,6 +116,10 @@ func (d *Daemon) Snapshots(ctx context.Context) ([]busapi.SnapshotInfo, error) {
 	out := make([]busapi.SnapshotInfo, 0, len(list))
 	for _, snap := range list {
 		h, err := vault.OpenHeader(v.key, v.id, vault.SnapshotID(snap.ID), snap.Header)
+		if unreadable(err) { // one that a card brought hides none of the others
+			out = append(out, busapi.SnapshotInfo{ID: vault.SnapshotID(snap.ID).String(), Seq: snap.Seq, Mode: "unreadable", Stored: int64(snap.Bytes)})
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("cannot read snapshot %s: %w", vault.SnapshotID(snap.ID), err)
 		}

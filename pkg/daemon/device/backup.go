@@ -9,6 +9,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/reprovision/reprovision/pkg/authorization"
 	"github.com/reprovision/reprovision/pkg/backup"
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/detect"
@@ -61,6 +62,7 @@ type backupRun struct {
 	vault    opened
 	base     *vault.DataSet        // at the reader, complete; nil for none
 	below    *vault.DataSet        // at the reader, the critical part of one that came on a card; nil for none
+	above    *session.Snapshot     // at the reader, newer than base and not to be read; nil for none
 	lost     map[vault.BlobID]bool // of the base, damaged at the reader
 	sight    sight
 	meant    map[userdata.Name]uint64 // the owner's words, as of the sight
@@ -96,7 +98,10 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	if r.vault, err = r.ensure(ctx, r.session); err != nil {
 		return 0, err
 	}
-	if r.base, err = r.follow(ctx, r.session, r.vault); err != nil {
+	if r.base, err = r.follow(ctx, r.session, r.vault); unreadable(err) {
+		err = r.goAbove(ctx, err)
+	}
+	if err != nil {
 		return 0, err
 	}
 	if r.base != nil && !r.base.Complete() {
@@ -110,7 +115,7 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	if r.healOnly {
 		return r.compareToHeal()
 	}
-	if len(r.lost) > 0 || r.anyway || r.base == nil || r.reclassed() || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
+	if len(r.lost) > 0 || r.above != nil || r.anyway || r.base == nil || r.reclassed() || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
 		return backup.Different, nil
 	}
 	h := r.base.Header()
@@ -210,6 +215,11 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 	} else if ours := r.book.current(); ours != nil {
 		seq = ours.Header().Seq + 1 // a new vault goes on counting, so that a card is not newer than it
 	}
+	var over *vault.Head
+	if r.above != nil {
+		seq, head = max(seq, r.above.Seq+1), nil
+		over = &vault.Head{Snapshot: r.above.ID}
+	}
 	seq, err := r.beyond(seq)
 	if err != nil {
 		return nil, nil, backup.Result{}, err
@@ -220,7 +230,7 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 	}
 	repack := backup.Repack(r.base)
 	w, err := vault.NewWriter(vault.WriterConfig{
-		Key: r.vault.key, Vault: r.vault.id, Base: r.base, Head: head, Mode: mode, Snapshot: p.Snapshot,
+		Key: r.vault.key, Vault: r.vault.id, Base: r.base, Head: head, Above: over, Mode: mode, Snapshot: p.Snapshot,
 		Seq: seq, Now: r.now().UTC(), Repack: repack, Lost: r.lost, Salts: salts, Put: up.put,
 	})
 	if err != nil {
@@ -261,9 +271,16 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 	if err := r.state.put(map[string][]byte{keyPrepared: raw, keyTurn: turned, keyHighest: highest}); err != nil {
 		return err
 	}
+	critical := plain(c.Critical)
+	voucher, err := r.vouch(authorization.Head{
+		Vault: c.Vault, Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Critical: critical,
+	})
+	if err != nil {
+		return err
+	}
 	state, err := r.session.Commit(ctx, session.Commit{
 		Vault: c.Vault, Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Header: c.Header,
-		Add: plain(c.Add), Drop: plain(c.Drop), Critical: plain(c.Critical),
+		Add: plain(c.Add), Drop: plain(c.Drop), Critical: critical, Anew: c.Anew, Voucher: voucher,
 	})
 	if err != nil {
 		return err

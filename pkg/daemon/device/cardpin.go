@@ -48,7 +48,7 @@ func (d *Daemon) sealToCard(ctx context.Context, s *session.Session, held keyrin
 	}
 	delete(next.Recipients, keyring.SlotPasscode)
 	next.Recipients[keyring.SlotCardPIN] = key.Recipient()
-	held.Next, held.NextProtected = &next, true
+	held.Next, held.NextProtected, held.NextWraps = &next, true, true
 	card, err := d.changeSlots(ctx, s, held, map[string][]byte{})
 	return result(next, card), err
 }

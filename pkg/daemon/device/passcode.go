@@ -40,7 +40,7 @@ func (d *Daemon) SetPasscode(ctx context.Context, req busapi.PasscodeRequest, p 
 			return busapi.PasscodeResult{}, err
 		}
 		delete(next.Recipients, keyring.SlotCardPIN) // the one takes the place of the other
-		held.Next, held.NextProtected = &next, true
+		held.Next, held.NextProtected, held.NextWraps = &next, true, true
 		return d.setSecret(ctx, s, held, keyring.SlotPasscode, code)
 	})
 }
@@ -74,7 +74,7 @@ func checkPasscode(code string) error {
 // the data from then on, and so can whoever has the reader.
 func (d *Daemon) ClearPasscode(ctx context.Context) (busapi.PasscodeResult, error) {
 	return d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (busapi.PasscodeResult, error) {
-		next := held.Clone()
+		next := successor(held.Bundle)
 		delete(next.Recipients, keyring.SlotPasscode)
 		delete(next.Recipients, keyring.SlotCardPIN)
 		held.Next, held.NextProtected = &next, false
@@ -91,8 +91,8 @@ func (d *Daemon) NewRecoveryCode(ctx context.Context) (busapi.RecoveryCode, erro
 		return busapi.RecoveryCode{}, err
 	}
 	r, err := d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (busapi.PasscodeResult, error) {
-		next := held.Clone()
-		if held.Recipients[keyring.SlotRecovery] != nil { // the old code must open nothing any more
+		next := successor(held.Bundle)
+		if held.NextWraps = held.Recipients[keyring.SlotRecovery] != nil; held.NextWraps { // the old code must open nothing any more
 			if next, err = rotated(held.Bundle); err != nil {
 				return busapi.PasscodeResult{}, err
 			}

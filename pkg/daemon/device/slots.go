@@ -8,10 +8,18 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/reprovision/reprovision/pkg/authorization"
 	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
+
+// successor is the bundle after another, for other slots with the same keys.
+func successor(b keyring.Bundle) keyring.Bundle {
+	next := b.Clone()
+	next.Epoch++
+	return next
+}
 
 // rotated is a bundle with a new key in front: what is sealed from now on, and all
 // that the reader holds once it is rewrapped, opens with that one only.
@@ -20,7 +28,7 @@ func rotated(b keyring.Bundle) (keyring.Bundle, error) {
 	if err != nil {
 		return keyring.Bundle{}, err
 	}
-	next := b.Clone()
+	next := successor(b)
 	next.Keys = append([][]byte{key.Bytes()}, next.Keys...)
 	return next, nil
 }
@@ -39,7 +47,11 @@ func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyri
 	if err := d.keys.SetVaultKey(held); err != nil {
 		return session.CardState{}, err
 	}
-	change, err := slotChange(held, records)
+	id, err := d.keys.Identity()
+	if err != nil {
+		return session.CardState{}, err
+	}
+	change, err := slotChange(id, held, records)
 	if err != nil {
 		return session.CardState{}, err
 	}
@@ -51,7 +63,7 @@ func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyri
 	case !refused(err) || records == nil && errors.Is(err, session.ErrTooLarge):
 		return card, err
 	}
-	held.Next, held.NextProtected = nil, false
+	held.Next, held.NextProtected, held.NextWraps = nil, false, false
 	return card, errors.Join(err, d.keys.SetVaultKey(held))
 }
 
@@ -59,24 +71,17 @@ func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyri
 // something else is done: a full disk is ErrTooLarge.
 func refused(err error) bool {
 	return errors.Is(err, session.ErrBadRequest) || errors.Is(err, session.ErrNotAllowed) ||
-		errors.Is(err, session.ErrNoVault) || errors.Is(err, session.ErrTooLarge)
+		errors.Is(err, session.ErrNoVault) || errors.Is(err, session.ErrTooLarge) || errors.Is(err, session.ErrStale)
 }
 
 // slotChange seals the bundle that is to be to each of its recipients.
-func slotChange(held keyring.VaultKey, records map[string][]byte) (session.SlotChange, error) {
+func slotChange(device keyring.Identity, held keyring.VaultKey, records map[string][]byte) (session.SlotChange, error) {
 	next := *held.Next
-	c := session.SlotChange{Vault: held.Vault}
-	if !bytes.Equal(next.Keys[0], held.Keys[0]) {
-		before, err := vault.KeyFromBytes(held.Keys[0])
-		if err != nil {
+	c := session.SlotChange{Vault: held.Vault, Epoch: next.Epoch}
+	if held.NextWraps {
+		if err := layers(&c, next.Keys); err != nil {
 			return c, err
 		}
-		after, err := vault.KeyFromBytes(next.Keys[0])
-		if err != nil {
-			return c, err
-		}
-		strip, wrap := before.Outer(), after.Outer()
-		c.Strip, c.Wrap = strip[:], wrap[:]
 	}
 	for _, kind := range next.Kinds() {
 		sealed, err := next.SealSlot(held.Vault, kind)
@@ -94,7 +99,43 @@ func slotChange(held keyring.VaultKey, records map[string][]byte) (session.SlotC
 		}
 		c.Slots = append(c.Slots, session.NewSlot{Slot: session.Slot{Kind: keyring.SlotReader, Data: plain}})
 	}
-	return c, nil
+	vouched := authorization.Slots{Vault: held.Vault, Epoch: next.Epoch}
+	for _, s := range c.Slots {
+		vouched.Slots = append(vouched.Slots, authorization.Slot(s.Slot))
+	}
+	var err error
+	c.Voucher, err = vouched.Vouch(device)
+	return c, err
+}
+
+// layers has the reader put the newest key's outer layer around all that it holds, in
+// place of any earlier one: its last rotation may be several behind.
+func layers(c *session.SlotChange, keys [][]byte) error {
+	for i, b := range keys {
+		key, err := vault.KeyFromBytes(b)
+		if err != nil {
+			return err
+		}
+		if outer := key.Outer(); i == 0 {
+			c.Wrap = outer[:]
+		} else {
+			c.Strip = append(c.Strip, outer[:])
+		}
+	}
+	return nil
+}
+
+// catchUp plans a change of slots where the reader has older ones than this device, or
+// has taken them from a card: what it holds is to open with the newest key only.
+func (d *Daemon) catchUp(there session.Vault) error {
+	held, err := d.keys.VaultKey()
+	if err != nil || held.Next != nil || !there.Behind && there.Epoch >= held.Epoch {
+		return err
+	}
+	d.log.Info("the reader's key slots are behind", "vault", vault.VaultID(held.Vault), "reader", there.Epoch, "device", held.Epoch)
+	next := successor(held.Bundle)
+	held.Next, held.NextProtected, held.NextWraps = &next, held.Protected, true
+	return d.keys.SetVaultKey(held)
 }
 
 // settle ends a change of slots that was cut short, or that was put off. Where the
@@ -108,6 +149,9 @@ func (d *Daemon) settle(ctx context.Context, s *session.Session) error {
 		return err
 	}
 	_, err = d.changeSlots(ctx, s, held, nil)
+	if errors.Is(err, session.ErrBadRequest) && nothingNew(held) {
+		return d.settleWithout(ctx, s, held)
+	}
 	if errors.Is(err, session.ErrBadRequest) {
 		d.log.Warn("a passcode or recovery code that was being set is void", "error", err)
 		d.event("notice", map[string]any{"text": "the passcode or recovery code that was being set is void: set it again"})
@@ -117,6 +161,32 @@ func (d *Daemon) settle(ctx context.Context, s *session.Session) error {
 		return fmt.Errorf("cannot rotate the vault key: %w", err)
 	}
 	d.log.Info("rotated the vault key", "vault", vault.VaultID(held.Vault), "keys", len(held.Next.Keys))
+	d.bus.Refresh()
+	return nil
+}
+
+// nothingNew tells that a change of slots registers nothing.
+func nothingNew(held keyring.VaultKey) bool {
+	for kind, recipient := range held.Next.Recipients {
+		if !bytes.Equal(recipient, held.Recipients[kind]) {
+			return false
+		}
+	}
+	return true
+}
+
+// settleWithout gives up what a reader does not know how to check: it was set at another
+// one. The slots that are there would stay open to the keys from before otherwise.
+func (d *Daemon) settleWithout(ctx context.Context, s *session.Session, held keyring.VaultKey) error {
+	next := held.Next.Clone()
+	delete(next.Recipients, keyring.SlotPasscode)
+	delete(next.Recipients, keyring.SlotRecovery)
+	held.Next = &next
+	if _, err := d.changeSlots(ctx, s, held, nil); err != nil {
+		return fmt.Errorf("cannot rotate the vault key: %w", err)
+	}
+	d.log.Warn("the reader cannot check the passcode or the recovery code", "vault", vault.VaultID(held.Vault))
+	d.event("notice", map[string]any{"text": "this reader cannot check the passcode or the recovery code, which were set at another one: set them again"})
 	d.bus.Refresh()
 	return nil
 }

@@ -66,6 +66,9 @@ func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error)
 		return v, err
 	}
 	if there != nil {
+		if err := d.catchUp(*there); err != nil {
+			return v, err
+		}
 		if err := d.settle(ctx, s); err != nil {
 			if errors.Is(err, session.ErrDisconnected) || ctx.Err() != nil {
 				return v, err
@@ -97,7 +100,7 @@ func (d *Daemon) create(ctx context.Context, s *session.Session, v opened) error
 	if err != nil {
 		return err
 	}
-	anew := keyring.Bundle{Keys: held.Keys, Recipients: maps.Clone(held.Recipients)}
+	anew := keyring.Bundle{Keys: held.Keys, Recipients: maps.Clone(held.Recipients), Epoch: held.Epoch}
 	maps.DeleteFunc(anew.Recipients, func(kind string, _ []byte) bool { return kind != keyring.SlotCardPIN })
 	slots, err := firstSlots(v, anew)
 	if err != nil {
@@ -325,7 +328,7 @@ func (d *Daemon) takeUp(held keyring.VaultKey) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	held.Next, held.NextProtected = &next, held.Protected
+	held.Next, held.NextProtected, held.NextWraps = &next, held.Protected, true
 	v, err := open(held)
 	if err != nil {
 		return opened{}, err

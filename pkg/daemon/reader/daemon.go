@@ -86,6 +86,7 @@ func (d *Daemon) open(bus start.Bus, env func(string) string) error {
 		return err
 	}
 	d.mirror = newMirror(d.store, d.log, d.cardChanged)
+	d.mirror.records, d.mirror.keyOf = &d.records, d.keyOf
 	if d.mirror.reader, err = newCardReader(d.cfg.Card, env, d.mirror.notice, d.log); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,8 +18,10 @@ import (
 // the same bytes: the card is what the owner carries. A card belongs to the
 // vault that was first written to it, and is never overwritten with another.
 type mirror struct {
-	store   vault.Store
-	reader  card.Reader // nil: no card reader is configured
+	store   vaultStore
+	records *sync.Mutex                    // held while a vault's record is changed
+	keyOf   func(string) ed25519.PublicKey // of a paired device
+	reader  card.Reader                    // nil: no card reader is configured
 	log     *slog.Logger
 	changed func(session.CardState)
 
@@ -53,7 +56,7 @@ type cardFacts struct {
 // cardTime bounds one visit to the card. Real cards write 4 to 10 kB a second.
 const cardTime = 2 * time.Minute
 
-func newMirror(store vault.Store, log *slog.Logger, changed func(session.CardState)) *mirror {
+func newMirror(store vaultStore, log *slog.Logger, changed func(session.CardState)) *mirror {
 	return &mirror{
 		store: store, log: log, changed: changed, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		seen: sight{state: session.CardState{Status: session.CardNone}},

@@ -2,8 +2,10 @@ package reader
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/reprovision/reprovision/pkg/card"
@@ -149,15 +151,17 @@ func twoReaders(t *testing.T) (home, away *rig, phone session.Peer, id vault.Vau
 	t.Helper()
 	card := cardAt(filepath.Join(t.TempDir(), "card.img"), 64<<10)
 	away, home = newRigWith(t, card), newRigWith(t, card)
+	away.pair("phone")
+	device := slices.Collect(maps.Values(away.ids))[0]
 	for _, r := range []*rig{away, home} {
-		phone = r.pair("phone")
+		phone = r.admit(device, "phone")
 		id = r.create(phone, 1, keyring.SlotReader)
 		r.backUp(phone, id, blob(1, 10))
 	}
 	away.initCard()
 	owner, err := away.d.store.Vault(id)
 	away.must(err)
-	away.wantCard(away.backUp(session.Peer{ID: owner.Owner}, id, blob(2, 10)), session.CardOK)
+	away.wantCard(away.backUp(session.Peer{ID: owner.Owner}, id, blob(4, 10)), session.CardOK)
 	return home, away, phone, id
 }
 
@@ -171,11 +175,11 @@ func TestNewerCard(t *testing.T) {
 		t.Fatalf("the phone is told of %+v", head)
 	}
 	var got []byte
-	home.must(home.d.Get(t.Context(), phone, session.BlobQuery{Vault: id, IDs: []session.ID{blob(2, 10).ID}}, func(b session.Blob) error {
+	home.must(home.d.Get(t.Context(), phone, session.BlobQuery{Vault: id, IDs: []session.ID{blob(4, 10).ID}}, func(b session.Blob) error {
 		got = b.Data
 		return nil
 	}))
-	if string(got) != string(blob(2, 10).Data) {
+	if string(got) != string(blob(4, 10).Data) {
 		t.Errorf("the blob is %x", got)
 	}
 	home.wantCard(home.backUp(phone, id, blob(3, 10)), session.CardOK)

@@ -3,7 +3,6 @@ package reader
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"iter"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/reprovision/reprovision/pkg/authorization"
 	"github.com/reprovision/reprovision/pkg/config"
 	"github.com/reprovision/reprovision/pkg/daemon/start"
 	"github.com/reprovision/reprovision/pkg/keyring"
@@ -28,6 +28,7 @@ type rig struct {
 	*testing.T
 	d     *Daemon
 	clock time.Time
+	ids   map[string]keyring.Identity // of the devices, by peer
 }
 
 // pass lets time pass.
@@ -91,11 +92,37 @@ func (r *rig) want(err, target error) {
 // pair pins a new device.
 func (r *rig) pair(name string) session.Peer {
 	r.Helper()
-	pub, _, err := ed25519.GenerateKey(nil)
+	keys, err := keyring.Open(filepath.Join(r.TempDir(), "keyring"))
 	r.must(err)
-	p := keyring.NewPeer(pub, name, "", r.d.now())
+	id, err := keys.Identity()
+	r.must(err)
+	return r.admit(id, name)
+}
+
+// admit pins a device.
+func (r *rig) admit(id keyring.Identity, name string) session.Peer {
+	r.Helper()
+	p := keyring.NewPeer(id.Public(), name, "", r.d.now())
 	r.must(r.d.keys.PutPeer(p))
-	return session.Peer{ID: p.ID, Key: pub, Session: 1}
+	if r.ids == nil {
+		r.ids = make(map[string]keyring.Identity)
+	}
+	r.ids[p.ID] = id
+	return session.Peer{ID: p.ID, Key: id.Public(), Session: 1}
+}
+
+// vouch puts the device's voucher to a commit.
+func (r *rig) vouch(p session.Peer, c *session.Commit) {
+	r.Helper()
+	id, known := r.ids[p.ID]
+	if !known {
+		return
+	}
+	var err error
+	c.Voucher, err = authorization.Head{
+		Vault: c.Vault, Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Critical: c.Critical,
+	}.Vouch(id)
+	r.must(err)
 }
 
 // create makes a vault of a device's, with slots of those kinds.
@@ -145,6 +172,7 @@ func (r *rig) next(id vault.VaultID, blobs ...session.Blob) session.Commit {
 	}
 	made := vaulttest.Commit(id, c.Parent, c.Seq, nil, nil)
 	c.Snapshot, c.Header = made.Snapshot, made.Header
+	c.Header[0] = 1 // no outer layer
 	return c
 }
 
@@ -156,7 +184,9 @@ func (r *rig) backUp(p session.Peer, id vault.VaultID, blobs ...session.Blob) se
 	if stored != len(blobs) {
 		r.Fatalf("%d blobs stored, %d sent", stored, len(blobs))
 	}
-	state, err := r.d.Commit(r.Context(), p, r.next(id, blobs...))
+	c := r.next(id, blobs...)
+	r.vouch(p, &c)
+	state, err := r.d.Commit(r.Context(), p, c)
 	r.must(err)
 	return state
 }

@@ -83,7 +83,7 @@ func (d *Daemon) changeSlots(p session.Peer, c session.SlotChange) (anew bool, e
 	if r.Slots, err = d.newSlots(p, r, c); err != nil {
 		return false, err
 	}
-	if err := r.Check(); err != nil {
+	if err := succeed(&r, p, c); err != nil {
 		return false, err
 	}
 	if err := d.replaceSlots(r, before, c); err != nil {
@@ -93,12 +93,29 @@ func (d *Daemon) changeSlots(p session.Peer, c session.SlotChange) (anew bool, e
 	return !sameSlot(before, r.Slots, keyring.SlotPasscode+checkSuffix), nil
 }
 
+// succeed makes the record that of the change, whose epoch is never less than the last.
+func succeed(r *vault.Record, p session.Peer, c session.SlotChange) error {
+	if c.Epoch < r.Epoch {
+		return fmt.Errorf("%w: key slots of epoch %d, these are of %d", session.ErrStale, c.Epoch, r.Epoch)
+	}
+	r.Epoch, r.Voucher = c.Epoch, c.Voucher
+	if len(c.Voucher) > 0 && !slotsOf(*r).VouchedBy(p.Key, c.Voucher) {
+		return fmt.Errorf("%w: a voucher that is not this device's, or for other key slots", session.ErrBadRequest)
+	}
+	if len(c.Wrap) > 0 {
+		r.Behind = false
+	}
+	return r.Check()
+}
+
 func (d *Daemon) replaceSlots(r vault.Record, before []vault.Slot, c session.SlotChange) error {
 	if len(c.Wrap) == 0 && !slices.ContainsFunc(before, func(s vault.Slot) bool { return !has(r.Slots, s) }) {
 		return d.store.Update(r) // nothing is taken away
 	}
 	var rot vault.Rotation
-	copy(rot.Strip[:], c.Strip)
+	for _, key := range c.Strip {
+		rot.Strip = append(rot.Strip, vault.Outer(key))
+	}
 	copy(rot.Wrap[:], c.Wrap)
 	defer func() { // nothing of them stays here
 		clear(c.Strip)

@@ -143,6 +143,7 @@ func (d *Daemon) Commit(ctx context.Context, p session.Peer, c session.Commit) (
 	err := d.store.Commit(c.Vault, vault.Commit{
 		Vault: c.Vault, Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Header: c.Header,
 		Add: blobIDs(c.Add), Drop: blobIDs(c.Drop), Critical: blobIDs(c.Critical),
+		Anew: c.Anew, Voucher: c.Voucher,
 	}, d.now().UTC())
 	if err != nil {
 		return session.CardState{}, remote(d.blame(c.Vault, err))

@@ -99,7 +99,7 @@ func (o *owned) set(kind, secret string) {
 	for range 2 { // an answer that got lost does no harm
 		change.Wrap = bytes.Clone(after[:])
 		if len(o.bundle.Keys) > 2 {
-			change.Strip = bytes.Clone(before[:])
+			change.Strip = [][]byte{bytes.Clone(before[:])}
 		}
 		state, err := o.d.ChangeSlots(o.Context(), o.peer, change)
 		o.must(err)
@@ -569,7 +569,7 @@ func (o *owned) renewAt(at int) (cut bool) {
 	o.bundle.Keys = append([][]byte{o.draw()}, o.bundle.Keys...)
 	strip, wrap := (&owned{rig: o.rig, bundle: keyring.Bundle{Keys: o.bundle.Keys[1:]}}).key().Outer(), o.key().Outer()
 	change := o.change(nil)
-	change.Strip, change.Wrap = strip[:], wrap[:]
+	change.Strip, change.Wrap = [][]byte{strip[:]}, wrap[:]
 	_, err = o.d.ChangeSlots(o.Context(), o.peer, change)
 	o.must(err)
 	pulled := &cutting{Reader: whole, at: at}

@@ -101,7 +101,7 @@ func (d *Daemon) describe(r vault.Record, caller string) (session.Vault, error) 
 	if owner, err := d.keys.Peer(r.Owner); err == nil {
 		v.Owner = owner.Name
 	}
-	v.Slots = kinds(r.Slots)
+	v.Slots, v.Epoch, v.Behind = kinds(r.Slots), r.Epoch, r.Behind
 	list, err := d.snapshots(r.ID)
 	if err != nil || len(list) == 0 {
 		return v, err
@@ -206,7 +206,7 @@ func (d *Daemon) hand(p session.Peer, r vault.Record) error {
 	if r.Owner != p.ID {
 		d.log.Warn("a device takes over the data of another", "from", r.Owner, "to", p.ID, "vault", r.ID)
 		d.event("pairing", map[string]any{"state": "replaced", "from": r.Owner, "to": p.ID})
-		r.Owner, r.Authorization = p.ID, nil // the record speaks of the device that was
+		r.Owner, r.Authorization, r.Voucher = p.ID, nil, nil // they speak for the device that was
 		if err := d.store.Update(r); err != nil {
 			return remote(err)
 		}

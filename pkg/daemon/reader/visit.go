@@ -92,12 +92,20 @@ func (v *visit) compare(ctx context.Context, object card.Object, asking vault.Va
 // just put in and is older is reported before it is written.
 func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.SnapshotRecord, generation uint64, inserted bool) error {
 	v.state.Generation = generation
-	if len(list) == 0 || p.Snapshot.Seq > list[0].Seq {
-		return v.adopt(p)
-	}
 	record, err := v.store.Vault(v.on)
 	if err != nil {
 		return err
+	}
+	newer := len(list) == 0 || p.Snapshot.Seq > list[0].Seq
+	if newer && !headOf(v.on, p.Snapshot).VouchedBy(v.keyOf(record.Owner), p.Snapshot.Voucher) {
+		v.foreign(p, generation)
+		return nil
+	}
+	if record, err = v.learn(p.Record); err != nil {
+		return err
+	}
+	if newer {
+		return v.adopt(p)
 	}
 	switch same := p.Snapshot.Snapshot == list[0].Snapshot; {
 	case !same && p.Snapshot.Seq == list[0].Seq:
@@ -166,13 +174,13 @@ func (v *visit) full(err error, seq, generation uint64) error {
 }
 
 // renews tells whether the card has other key slots than the store: it was out when
-// they were changed. The other way round nothing is opened again, for the vault may
-// have been closed at another reader.
+// they were changed. Nothing is opened again that may have been closed at another
+// reader, where no epoch tells.
 func renews(record, on vault.Record) bool {
 	if slices.EqualFunc(on.Slots, record.Slots, equalSlots) || len(record.Slots) == 0 {
 		return false
 	}
-	return !openToAll(record) || openToAll(on)
+	return record.Epoch > on.Epoch || !openToAll(record) || openToAll(on)
 }
 
 func equalSlots(a, b vault.Slot) bool { return a.Kind == b.Kind && bytes.Equal(a.Data, b.Data) }

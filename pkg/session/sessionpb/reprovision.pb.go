@@ -1113,6 +1113,8 @@ type Vault struct {
 	Slots         []*Slot                `protobuf:"bytes,7,rep,name=slots,proto3" json:"slots,omitempty"` // data only where the caller may have it
 	OnCard        bool                   `protobuf:"varint,8,opt,name=on_card,json=onCard,proto3" json:"on_card,omitempty"`
 	Label         []byte                 `protobuf:"bytes,9,opt,name=label,proto3" json:"label,omitempty"`      // opaque
+	Epoch         uint64                 `protobuf:"varint,10,opt,name=epoch,proto3" json:"epoch,omitempty"`    // of the slots
+	Behind        bool                   `protobuf:"varint,11,opt,name=behind,proto3" json:"behind,omitempty"`  // what the reader holds is not wrapped with the newest key yet: ChangeSlots is due
 	Damaged       [][]byte               `protobuf:"bytes,20,rep,name=damaged,proto3" json:"damaged,omitempty"` // blobs of the head that are damaged at the reader; to the owner only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1209,6 +1211,20 @@ func (x *Vault) GetLabel() []byte {
 		return x.Label
 	}
 	return nil
+}
+
+func (x *Vault) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Vault) GetBehind() bool {
+	if x != nil {
+		return x.Behind
+	}
+	return false
 }
 
 func (x *Vault) GetDamaged() [][]byte {
@@ -1489,9 +1505,11 @@ func (x *NewSlot) GetRecord() []byte {
 type ChangeSlotsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
-	Slots         []*NewSlot             `protobuf:"bytes,2,rep,name=slots,proto3" json:"slots,omitempty"` // all that there are to be
-	Strip         []byte                 `protobuf:"bytes,3,opt,name=strip,proto3" json:"strip,omitempty"` // the key of the outer layer that is there, 32 bytes; empty for none
-	Wrap          []byte                 `protobuf:"bytes,4,opt,name=wrap,proto3" json:"wrap,omitempty"`   // the key of the outer layer to be, 32 bytes; empty: no rotation
+	Slots         []*NewSlot             `protobuf:"bytes,2,rep,name=slots,proto3" json:"slots,omitempty"`     // all that there are to be
+	Strip         [][]byte               `protobuf:"bytes,3,rep,name=strip,proto3" json:"strip,omitempty"`     // keys of outer layers that may be there, 32 bytes each
+	Wrap          []byte                 `protobuf:"bytes,4,opt,name=wrap,proto3" json:"wrap,omitempty"`       // the key of the outer layer to be, 32 bytes; empty: no rotation
+	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`    // of the slots; never less than what the reader has
+	Voucher       []byte                 `protobuf:"bytes,6,opt,name=voucher,proto3" json:"voucher,omitempty"` // the device's signature over slots and epoch
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1540,7 +1558,7 @@ func (x *ChangeSlotsRequest) GetSlots() []*NewSlot {
 	return nil
 }
 
-func (x *ChangeSlotsRequest) GetStrip() []byte {
+func (x *ChangeSlotsRequest) GetStrip() [][]byte {
 	if x != nil {
 		return x.Strip
 	}
@@ -1550,6 +1568,20 @@ func (x *ChangeSlotsRequest) GetStrip() []byte {
 func (x *ChangeSlotsRequest) GetWrap() []byte {
 	if x != nil {
 		return x.Wrap
+	}
+	return nil
+}
+
+func (x *ChangeSlotsRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ChangeSlotsRequest) GetVoucher() []byte {
+	if x != nil {
+		return x.Voucher
 	}
 	return nil
 }
@@ -2430,6 +2462,8 @@ type CommitRequest struct {
 	Add           [][]byte               `protobuf:"bytes,6,rep,name=add,proto3" json:"add,omitempty"`
 	Drop          [][]byte               `protobuf:"bytes,7,rep,name=drop,proto3" json:"drop,omitempty"`
 	Critical      [][]byte               `protobuf:"bytes,8,rep,name=critical,proto3" json:"critical,omitempty"`
+	Anew          bool                   `protobuf:"varint,9,opt,name=anew,proto3" json:"anew,omitempty"`       // add are all blobs: the device could not load the parent
+	Voucher       []byte                 `protobuf:"bytes,10,opt,name=voucher,proto3" json:"voucher,omitempty"` // the device's signature over the snapshot's place and critical blobs
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2516,6 +2550,20 @@ func (x *CommitRequest) GetDrop() [][]byte {
 func (x *CommitRequest) GetCritical() [][]byte {
 	if x != nil {
 		return x.Critical
+	}
+	return nil
+}
+
+func (x *CommitRequest) GetAnew() bool {
+	if x != nil {
+		return x.Anew
+	}
+	return false
+}
+
+func (x *CommitRequest) GetVoucher() []byte {
+	if x != nil {
+		return x.Voucher
 	}
 	return nil
 }
@@ -3049,7 +3097,7 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x0f\n" +
 	"\rVaultsRequest\"?\n" +
 	"\x0eVaultsResponse\x12-\n" +
-	"\x06vaults\x18\x01 \x03(\v2\x15.reprovision.v1.VaultR\x06vaults\"\xae\x02\n" +
+	"\x06vaults\x18\x01 \x03(\v2\x15.reprovision.v1.VaultR\x06vaults\"\xdc\x02\n" +
 	"\x05Vault\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04mine\x18\x02 \x01(\bR\x04mine\x12\x1d\n" +
@@ -3060,7 +3108,10 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04head\x18\x06 \x01(\v2\x18.reprovision.v1.SnapshotR\x04head\x12*\n" +
 	"\x05slots\x18\a \x03(\v2\x14.reprovision.v1.SlotR\x05slots\x12\x17\n" +
 	"\aon_card\x18\b \x01(\bR\x06onCard\x12\x14\n" +
-	"\x05label\x18\t \x01(\fR\x05label\x12\x18\n" +
+	"\x05label\x18\t \x01(\fR\x05label\x12\x14\n" +
+	"\x05epoch\x18\n" +
+	" \x01(\x04R\x05epoch\x12\x16\n" +
+	"\x06behind\x18\v \x01(\bR\x06behind\x12\x18\n" +
 	"\adamaged\x18\x14 \x03(\fR\adamaged\"f\n" +
 	"\x12CreateVaultRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
@@ -3077,12 +3128,14 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x10\n" +
 	"\x03tag\x18\x03 \x01(\fR\x03tag\x12\x16\n" +
-	"\x06record\x18\x04 \x01(\fR\x06record\"\x83\x01\n" +
+	"\x06record\x18\x04 \x01(\fR\x06record\"\xb3\x01\n" +
 	"\x12ChangeSlotsRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12-\n" +
 	"\x05slots\x18\x02 \x03(\v2\x17.reprovision.v1.NewSlotR\x05slots\x12\x14\n" +
-	"\x05strip\x18\x03 \x01(\fR\x05strip\x12\x12\n" +
-	"\x04wrap\x18\x04 \x01(\fR\x04wrap\"D\n" +
+	"\x05strip\x18\x03 \x03(\fR\x05strip\x12\x12\n" +
+	"\x04wrap\x18\x04 \x01(\fR\x04wrap\x12\x14\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x18\n" +
+	"\avoucher\x18\x06 \x01(\fR\avoucher\"D\n" +
 	"\x13ChangeSlotsResponse\x12-\n" +
 	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"K\n" +
 	"\rUnlockRequest\x12\x14\n" +
@@ -3134,7 +3187,7 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04data\x18\x06 \x01(\fR\x04data\x12\x12\n" +
 	"\x04last\x18\a \x01(\bR\x04last\"%\n" +
 	"\vPutResponse\x12\x16\n" +
-	"\x06stored\x18\x01 \x01(\x04R\x06stored\"\xc5\x01\n" +
+	"\x06stored\x18\x01 \x01(\x04R\x06stored\"\xf3\x01\n" +
 	"\rCommitRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x1a\n" +
 	"\bsnapshot\x18\x02 \x01(\fR\bsnapshot\x12\x16\n" +
@@ -3143,7 +3196,10 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x06header\x18\x05 \x01(\fR\x06header\x12\x10\n" +
 	"\x03add\x18\x06 \x03(\fR\x03add\x12\x12\n" +
 	"\x04drop\x18\a \x03(\fR\x04drop\x12\x1a\n" +
-	"\bcritical\x18\b \x03(\fR\bcritical\"?\n" +
+	"\bcritical\x18\b \x03(\fR\bcritical\x12\x12\n" +
+	"\x04anew\x18\t \x01(\bR\x04anew\x12\x18\n" +
+	"\avoucher\x18\n" +
+	" \x01(\fR\avoucher\"?\n" +
 	"\x0eCommitResponse\x12-\n" +
 	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"m\n" +
 	"\n" +

@@ -43,8 +43,8 @@ func (s *Store) Adopt(p vault.Portable) error {
 	return nil
 }
 
-// lodge finds the vault of a record, or makes it. A vault that is there keeps its
-// owner and its time of creation, see vault.Record.Renewed.
+// lodge finds the vault of a record, or makes it. A vault that is there keeps the
+// record that it has: anybody can write its id on a card.
 func (s *Store) lodge(tx *bbolt.Tx, r vault.Record) (room, error) {
 	in, err := enter(tx, r.ID)
 	there := err == nil
@@ -52,18 +52,12 @@ func (s *Store) lodge(tx *bbolt.Tx, r vault.Record) (room, error) {
 		return in, err
 	}
 	if there {
-		old, err := record(in.bucket)
-		if err != nil {
-			return in, err
-		}
-		r = old.Renewed(r)
+		_, err := record(in.bucket)
+		return in, err
 	}
 	value, err := r.MarshalBinary()
 	if err != nil {
 		return in, err
-	}
-	if there {
-		return in, putRecord(in.bucket, value)
 	}
 	if err := s.create(tx, r.ID, value); err != nil {
 		return in, err

@@ -124,7 +124,7 @@ func TestRotate(t *testing.T) {
 	for n := 2; n <= 3; n++ {
 		rot := vault.Rotation{Wrap: s.ages(n).Outer()}
 		if n > 2 {
-			rot.Strip = s.ages(n - 1).Outer()
+			rot.Strip = []vault.Outer{s.ages(n - 1).Outer()}
 		}
 		s.must(s.store.Rotate(s.r, rot))
 		s.opens(s.ages(n))

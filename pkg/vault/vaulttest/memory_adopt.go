@@ -20,7 +20,7 @@ func (m *Memory) Adopt(p vault.Portable) error {
 		}
 		v = &memVault{blobs: make(map[vault.BlobID]memBlob), staged: make(map[vault.BlobID]bool)}
 	} else {
-		record = v.record.Renewed(record)
+		record = v.record
 	}
 	if err := record.Check(); err != nil {
 		return err

@@ -30,7 +30,7 @@ func Run(t *testing.T, subject Subject) {
 		"records": testRecords, "record limits": testRecordLimits, "vault limits": testVaultLimits,
 		"put and get": testPutGet, "put is idempotent": testIdempotent, "conflict": testConflict,
 		"damage is seen and healed": testDamage, "blob limits": testBlobLimits, "unstage": testUnstage,
-		"commit": testCommit, "commit repeated": testCommitRepeated, "stale": testStale, "bad commits": testBadCommits,
+		"commit": testCommit, "commit repeated": testCommitRepeated, "stale": testStale, "anew": testAnew, "bad commits": testBadCommits,
 		"damaged head": testDamagedHead, "adopt": testAdopt, "adopt newer": testAdoptNewer, "damaged head again": testDamagedHeadAgain,
 		"vaults are apart": testApart, "no vault": testNoVault, "lasting": testLasting, "nothing is shared": testAliasing,
 		"collect": testCollect, "sweep late": testSweepLate, "unknown names": testUnknownNames, "inspect": testInspect,

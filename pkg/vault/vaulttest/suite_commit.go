@@ -110,3 +110,31 @@ func testBadCommits(r *run) {
 		r.Fatalf("missing %v", missing)
 	}
 }
+
+// testAnew goes on above a head of which the device knows nothing but the id.
+func testAnew(r *run) {
+	id := r.create(1)
+	ids := r.put(id, 1, 2, 3)
+	first := Commit(id, vault.SnapshotID{}, 1, ids[:1], nil)
+	r.must(r.store.Commit(id, first, now()))
+	foreign := Commit(id, first.Snapshot, 2, ids[1:2], ids[:1])
+	r.must(r.store.Commit(id, foreign, now()))
+	next := Commit(id, foreign.Snapshot, 3, []vault.BlobID{ids[0], ids[2]}, nil)
+	next.Anew, next.Voucher = true, []byte("voucher")
+	bad := next
+	bad.Drop = ids[1:2]
+	r.want(r.store.Commit(id, bad, now()), vault.ErrCommit)
+	r.must(r.store.Commit(id, next, now()))
+	got := r.head(id)
+	if len(got.Blobs) != 2 || got.Blobs[0] != ids[0] || got.Blobs[1] != ids[2] || string(got.Voucher) != "voucher" {
+		r.Fatalf("the head is %+v", got)
+	}
+	last := next
+	last.Snapshot, last.Parent, last.Seq = vault.SnapshotID{77}, next.Snapshot, vault.MaxSeq+1
+	r.want(r.store.Commit(id, last, now()), vault.ErrCommit)
+	r.must(r.store.Unstage(id))
+	if _, err := r.store.Get(id, ids[1]); err != nil {
+		r.Fatalf("a blob of the head before is gone: %v", err)
+	}
+	r.want(r.store.Adopt(portable(Record(2), vault.MaxSeq/2+1, 4)), vault.ErrPortable)
+}

@@ -1,0 +1,81 @@
+package device
+
+import (
+	"context"
+	"testing"
+
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// mine is this device's vault, as the reader has it.
+func (r *rig) mine() session.Vault {
+	r.Helper()
+	list, err := r.session.Vaults(r.Context())
+	r.must(err)
+	if len(list) != 1 || !list[0].Mine {
+		r.Fatalf("vaults %+v", list)
+	}
+	return list[0]
+}
+
+// wrapped tells how many of the newest snapshot's blobs have an outer layer, and how many not.
+func (r *rig) wrapped() (with, without int) {
+	r.Helper()
+	ds := r.d.book.current()
+	q := session.BlobQuery{Vault: r.mine().ID, IDs: plain(append(ds.Blobs(vault.Critical), ds.Blobs(vault.Bulk)...))}
+	r.must(r.session.Get(r.Context(), q, func(b session.Blob) error {
+		if b.Data[0] == 2 {
+			with++
+		} else {
+			without++
+		}
+		return nil
+	}))
+	return with, without
+}
+
+// TestCatchUp wraps what lies at a reader whose slots are older than the device's, or
+// came to it on a card, without being asked.
+func TestCatchUp(t *testing.T) {
+	for name, prepare := range map[string]func(*rig){
+		"older": func(r *rig) {
+			held, err := r.d.keys.VaultKey()
+			r.must(err)
+			held.Epoch = 5
+			r.must(r.d.keys.SetVaultKey(held))
+		},
+		"from a card": func(r *rig) {
+			r.reader.vaults = func(list []session.Vault) []session.Vault {
+				list[0].Behind = true
+				return list
+			}
+			r.reader.slots = func(_ context.Context, do func() (session.CardState, error)) (session.CardState, error) {
+				r.reader.vaults = nil
+				return do()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.write("a", "contents")
+			r.backUp()
+			if with, without := r.wrapped(); with != 0 || without == 0 {
+				t.Fatalf("%d wrapped, %d not", with, without)
+			}
+			prepare(r)
+			r.backUp()
+			held, err := r.d.keys.VaultKey()
+			r.must(err)
+			if got := r.mine(); got.Epoch != held.Epoch || held.Epoch == 0 || held.Next != nil {
+				t.Errorf("the reader has epoch %d, the device %d", got.Epoch, held.Epoch)
+			}
+			if with, without := r.wrapped(); with == 0 || without != 0 {
+				t.Errorf("%d wrapped, %d not", with, without)
+			}
+			if again := r.backUp(); again.Changed {
+				t.Errorf("once more: %+v", again)
+			}
+		})
+	}
+}
