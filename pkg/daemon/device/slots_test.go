@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
@@ -77,5 +78,26 @@ func TestCatchUp(t *testing.T) {
 				t.Errorf("once more: %+v", again)
 			}
 		})
+	}
+}
+
+// TestLyingClaim takes data over by a recovery code from a reader that lists no slot with a
+// passcode, and says that the data open by themselves: it never gets the keys for that.
+func TestLyingClaim(t *testing.T) {
+	b := keyring.Bundle{Keys: [][]byte{make([]byte, 32)}}
+	for _, kinds := range [][]string{{keyring.SlotReader, keyring.SlotRecovery}, {keyring.SlotRecovery}, {}} {
+		var from session.Vault
+		for _, kind := range kinds {
+			from.Slots = append(from.Slots, session.Slot{Kind: kind})
+		}
+		if held := claimed(from, &entry{kind: keyring.SlotRecovery}, b); !held.Protected {
+			t.Errorf("slots %v: not protected", kinds)
+		}
+		if held := claimed(from, nil, b); held.Protected {
+			t.Errorf("slots %v, opened without a secret: protected", kinds)
+		}
+	}
+	if held := claimed(session.Vault{Slots: []session.Slot{{Kind: keyring.SlotPasscode}}}, nil, b); !held.Protected {
+		t.Error("a passcode slot, opened without one: not protected")
 	}
 }

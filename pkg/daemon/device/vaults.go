@@ -317,9 +317,15 @@ func (d *Daemon) claim(ctx context.Context, s *session.Session, from session.Vau
 		if err != nil {
 			return opened{}, fmt.Errorf("cannot use the key that the reader gave: %w", err)
 		}
-		return d.takeUp(keyring.VaultKey{Vault: from.ID, Bundle: held, Protected: protected(from)})
+		return d.takeUp(claimed(from, by, held))
 	}
 	return opened{}, fmt.Errorf("%w: the vault cannot be opened without its passcode", busapi.ErrInputNeeded)
+}
+
+// claimed is the device slot for what was taken over. What a secret has opened stays
+// protected, whatever slots the reader lists: it would get the keys otherwise.
+func claimed(from session.Vault, by *entry, b keyring.Bundle) keyring.VaultKey {
+	return keyring.VaultKey{Vault: from.ID, Bundle: b, Protected: by != nil || protected(from)}
 }
 
 // takeUp makes a vault this device's, and plans its first rotation.
