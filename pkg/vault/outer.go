@@ -25,11 +25,16 @@ func (o Outer) LogValue() slog.Value { return slog.StringValue("outer key") }
 // IsZero tells whether it is no key.
 func (o Outer) IsZero() bool { return o == Outer{} }
 
+// ErrTraces says that a rotation is done, and that of what it replaced something may be
+// left on the medium.
+var ErrTraces = errors.New("replaced, but what was there before could not be overwritten")
+
 // Rotator is a Store that can change how what it holds is sealed.
 type Rotator interface {
 	// Rotate replaces owner, label and slots of a vault, and rewraps its blobs and
 	// headers where the rotation has a key, all at once. Nothing of what was
-	// replaced is left in the store's file.
+	// replaced is left in the store's file. With an error that wraps ErrTraces it is
+	// done all the same; with any other, nothing was changed.
 	Rotate(r Record, rot Rotation) error
 }
 

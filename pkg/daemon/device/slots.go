@@ -56,6 +56,10 @@ func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyri
 		return session.CardState{}, err
 	}
 	card, err := s.ChangeSlots(ctx, change)
+	if refused(err) && d.inForce(ctx, s, held) {
+		d.log.Warn("the reader has changed the key slots, and says that it has not", "error", err)
+		card, err = d.keeper.card(), nil
+	}
 	switch {
 	case err == nil:
 		d.keeper.setCard(card)
@@ -65,6 +69,13 @@ func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyri
 	}
 	held.Next, held.NextProtected, held.NextWraps = nil, false, false
 	return card, errors.Join(err, d.keys.SetVaultKey(held))
+}
+
+// inForce asks whether the reader has the slots that are to be. A key that is in force
+// must not be forgotten.
+func (d *Daemon) inForce(ctx context.Context, s *session.Session, held keyring.VaultKey) bool {
+	mine, _, err := d.sortVaults(ctx, s, held.Vault)
+	return err == nil && mine != nil && mine.Epoch == held.Next.Epoch
 }
 
 // refused tells that the reader has not changed the slots, and will not until

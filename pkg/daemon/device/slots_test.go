@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
@@ -99,5 +100,42 @@ func TestLyingClaim(t *testing.T) {
 	}
 	if held := claimed(session.Vault{Slots: []session.Slot{{Kind: keyring.SlotPasscode}}}, nil, b); !held.Protected {
 		t.Error("a passcode slot, opened without one: not protected")
+	}
+}
+
+// answers has the agent answer what it is asked.
+type answers struct {
+	busapi.Prompter
+	passcode string
+}
+
+func (a answers) NewPasscode(context.Context, bool) (string, error) { return a.passcode, nil }
+
+// TestRefusedAfterAll changes the slots at the reader, which says that it has not: the
+// keys in force are not forgotten.
+func TestRefusedAfterAll(t *testing.T) {
+	for _, refusal := range []error{session.ErrTooLarge, session.ErrStale, session.ErrNotAllowed, session.ErrBadRequest} {
+		r := newRig(t)
+		r.write("a", "contents")
+		r.backUp()
+		r.reader.slots = func(_ context.Context, do func() (session.CardState, error)) (session.CardState, error) {
+			if _, err := do(); err != nil {
+				t.Errorf("the reader: %v", err)
+			}
+			return session.CardState{}, refusal
+		}
+		if _, err := r.d.SetPasscode(t.Context(), busapi.PasscodeRequest{}, answers{passcode: "correct horse"}); err != nil {
+			t.Errorf("%v: %v", refusal, err)
+		}
+		r.reader.slots = nil
+		held, err := r.d.keys.VaultKey()
+		r.must(err)
+		if len(held.Keys) != 2 || !held.Protected || held.Next != nil || held.Epoch != r.mine().Epoch {
+			t.Errorf("%v: the device has %d keys, protected %v, epoch %d", refusal, len(held.Keys), held.Protected, held.Epoch)
+		}
+		r.write("b", "more")
+		if got := r.backUp(); !got.Changed {
+			t.Errorf("%v: %+v", refusal, got)
+		}
 	}
 }

@@ -48,9 +48,10 @@ type Store struct {
 	compactFree int64
 	writes      atomic.Uint64 // that were begun
 
-	writing  sync.RWMutex // held to read by each change, to write by a rotation
-	copying  sync.Mutex   // held while the file is copied, to be replaced by the copy
-	swap     sync.RWMutex // held to write while db is replaced
+	writing  sync.RWMutex         // held to read by each change, to write by a rotation
+	copying  sync.Mutex           // held while the file is copied, to be replaced by the copy
+	wipe     func(*os.File) error // overwrites what a rotation has replaced
+	swap     sync.RWMutex         // held to write while db is replaced
 	db       *bbolt.DB
 	pageSize int64 // of db
 }
@@ -70,7 +71,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{path: path, limits: opts.Limits.OrDefault(), logger: opts.Log, compactFree: compactFree}
+	s := &Store{path: path, limits: opts.Limits.OrDefault(), logger: opts.Log, compactFree: compactFree, wipe: overwrite}
 	if err := s.open(path, opts.Timeout); err != nil {
 		if s.db != nil {
 			err = errors.Join(err, s.db.Close())

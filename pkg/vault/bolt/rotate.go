@@ -60,7 +60,10 @@ func (s *Store) rotate(r vault.Record, rot vault.Rotation) error {
 	if err := s.replaceBy(to, name, made); err != nil {
 		return errors.Join(err, to.Close(), removeCopy(name))
 	}
-	return overwrite(old)
+	if err := s.wipe(old); err != nil {
+		return fmt.Errorf("%w: %w", vault.ErrTraces, err)
+	}
+	return nil
 }
 
 // overwrite puts zeros in the place of a file's contents: all that can be done from

@@ -2,8 +2,10 @@ package bolt
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -227,5 +229,27 @@ func TestAdoptOfAnotherRotation(t *testing.T) {
 		if _, err := s.ages(3).Open(vault.KindPack, s.r.ID, id, stored); err != nil {
 			t.Errorf("blob %s: %v", id, err)
 		}
+	}
+}
+
+// TestTraces cannot overwrite the old file: the rotation is done all the same, and says so.
+func TestTraces(t *testing.T) {
+	s := newSealed(t)
+	s.store.wipe = func(*os.File) error { return syscall.ENOSPC }
+	next := s.r
+	next.Slots = []vault.Slot{{Kind: "passcode", Data: []byte("sealed")}}
+	err := s.store.Rotate(next, vault.Rotation{Wrap: s.ages(2).Outer()})
+	if !errors.Is(err, vault.ErrTraces) {
+		t.Fatalf("got %v", err)
+	}
+	got, err := s.store.Vault(s.r.ID)
+	s.must(err)
+	if len(got.Slots) != 1 || got.Slots[0].Kind != "passcode" {
+		t.Errorf("slots %v", got.Slots)
+	}
+	list, err := s.store.Snapshots(s.r.ID)
+	s.must(err)
+	if _, err := s.ages(2).Open(vault.KindHeader, s.r.ID, vault.BlobID(list[0].Snapshot), list[0].Header); err != nil {
+		t.Errorf("the new key: %v", err)
 	}
 }
