@@ -84,6 +84,7 @@ type DeviceStatus struct {
 	Passcode       bool             `json:"passcode"`           // a reprovisioning passcode is set
 	CardPIN        bool             `json:"card_pin"`           // or it is the PIN of the card
 	RecoveryCode   bool             `json:"recovery_code"`      // there is a recovery code
+	KeysPending    int64            `json:"keys_pending"`       // since when the reader is to change its keys, in seconds since the epoch; 0: it has
 	Card           *CardInfo        `json:"card,omitempty"`     // as the reader last told
 	ReaderDamage   int64            `json:"reader_damage"`      // blobs of the newest snapshot that are damaged at the reader
 	Verified       *VerifyResult    `json:"verified,omitempty"` // the last restore drill; absent before the first
@@ -124,6 +125,7 @@ type PasscodeResult struct {
 type RecoveryCode struct {
 	Code     string   `json:"code"`     // 28 digits and letters in groups of four
 	Passcode bool     `json:"passcode"` // a reprovisioning passcode is set, of either kind
+	Pending  bool     `json:"pending"`  // the reader has not confirmed it: until it does, keep the code from before too
 	Card     CardInfo `json:"card"`
 }
 

@@ -90,7 +90,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 	auto := "by every last_reason last_result last_run mode next_due overdue_since prompt state"
 	display := "address lines passcode state"
 	for _, c := range []struct{ command, keys string }{
-		{"status", "activity card card_pin counts damaged in_range interrupted last_backup last_backup_age last_snapshot link_error name " +
+		{"status", "activity card card_pin counts damaged in_range interrupted keys_pending last_backup last_backup_age last_snapshot link_error name " +
 			"paired passcode reader reader_daemon reader_damage recovery_code waiting watch would_lose_bytes would_lose_items"},
 		{"pair " + address + " --passcode 123456", "address id in_range name paired"},
 		{"unpair", "told"},
@@ -113,7 +113,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		{"--quiet passcode set --passcode something", "card card_pin passcode recovery_code"},
 		{"--quiet passcode change --passcode something", "card card_pin passcode recovery_code"},
 		{"passcode clear", "card card_pin passcode recovery_code"},
-		{"--quiet recovery-code", "card code passcode"},
+		{"--quiet recovery-code", "card code passcode pending"},
 		{"reader press", display},
 		{"reader display", display},
 		{"reader devices", "devices"},

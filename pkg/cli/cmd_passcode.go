@@ -106,7 +106,11 @@ func (a *app) recoveryCodeCommand() *cobra.Command {
 				if err := a.print(r, func(p *printer) { p.line("%s", r.Code) }); err != nil {
 					return err
 				}
-				a.note("write it down: it is not shown again, and a code from before is void")
+				if r.Pending {
+					a.note("the reader has not confirmed it: write it down, and keep the code from before until `scrctl status` shows no change of keys under way")
+				} else {
+					a.note("write it down: it is not shown again, and a code from before is void")
+				}
 				if !r.Passcode {
 					a.note("no passcode is set, so whoever has the reader needs no code")
 				}

@@ -95,6 +95,9 @@ func (a *app) showDevice(p *printer, s busapi.DeviceStatus) {
 		p.row("Passcode", passcode(p, s))
 	}
 	p.row("Activity", printable(s.Activity))
+	if s.KeysPending != 0 {
+		p.row("Keys", p.paint(red, "the reader was to change them "+a.since(s.KeysPending)+": what opened the data before opens them still"))
+	}
 	if s.Interrupted {
 		p.row("Restore", p.paint(yellow, "was cut short, and goes on when it can"))
 	}

@@ -29,6 +29,8 @@ type VaultKey struct {
 	NextProtected bool
 	// NextWraps says that with it the reader is to wrap what it holds with the first key.
 	NextWraps bool
+	// NextSince is when it was planned; seconds since 1970.
+	NextSince int64
 }
 
 // vaultKeyDocument is how it is written. Version 1 had a single key and nothing else.
@@ -42,8 +44,9 @@ type vaultKeyDocument struct {
 	Protected  bool              `json:"protected,omitempty"`
 	Next       []byte            `json:"next,omitempty"` // as Bundle.Encode writes it
 
-	NextProtected bool `json:"next_protected,omitempty"`
-	NextWraps     bool `json:"next_wraps,omitempty"`
+	NextProtected bool  `json:"next_protected,omitempty"`
+	NextWraps     bool  `json:"next_wraps,omitempty"`
+	NextSince     int64 `json:"next_since,omitempty"`
 }
 
 // SetVaultKey fills the device slot, durably.
@@ -53,7 +56,7 @@ func (k *Keyring) SetVaultKey(v VaultKey) error {
 	}
 	doc := vaultKeyDocument{
 		Version: vaultKeyVersion, Vault: v.Vault[:], Keys: v.Keys, Recipients: v.Recipients, Epoch: v.Epoch,
-		Protected: v.Protected, NextProtected: v.NextProtected, NextWraps: v.NextWraps,
+		Protected: v.Protected, NextProtected: v.NextProtected, NextWraps: v.NextWraps, NextSince: v.NextSince,
 	}
 	var err error
 	if v.Next != nil {
@@ -97,7 +100,7 @@ func parseVaultKey(data []byte) (VaultKey, error) {
 		return VaultKey{}, err
 	}
 	v := VaultKey{Bundle: Bundle{Keys: doc.Keys, Recipients: doc.Recipients, Epoch: doc.Epoch}, Protected: doc.Protected,
-		NextProtected: doc.NextProtected, NextWraps: doc.NextWraps}
+		NextProtected: doc.NextProtected, NextWraps: doc.NextWraps, NextSince: doc.NextSince}
 	single := doc.Version == 1 && len(doc.Keys) == 0
 	if single {
 		v.Keys = [][]byte{doc.Key}

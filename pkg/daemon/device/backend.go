@@ -240,7 +240,7 @@ func (d *Daemon) Status(context.Context) (busapi.DeviceStatus, error) {
 	st.AutoBackup = &auto
 	if held, err := d.keys.VaultKey(); err == nil {
 		st.Passcode, st.CardPIN = held.Recipients[keyring.SlotPasscode] != nil, held.Recipients[keyring.SlotCardPIN] != nil
-		st.RecoveryCode = held.Recipients[keyring.SlotRecovery] != nil
+		st.RecoveryCode, st.KeysPending = held.Recipients[keyring.SlotRecovery] != nil, held.NextSince
 	}
 	jobs, err := d.state.jobs()
 	st.Interrupted = len(jobs) > 0 && st.Activity != activityReprovision

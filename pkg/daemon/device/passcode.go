@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -90,7 +91,9 @@ func (d *Daemon) NewRecoveryCode(ctx context.Context) (busapi.RecoveryCode, erro
 	if err != nil {
 		return busapi.RecoveryCode{}, err
 	}
+	var before keyring.VaultKey
 	r, err := d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (busapi.PasscodeResult, error) {
+		before = held
 		next := successor(held.Bundle)
 		if held.NextWraps = held.Recipients[keyring.SlotRecovery] != nil; held.NextWraps { // the old code must open nothing any more
 			if next, err = rotated(held.Bundle); err != nil {
@@ -100,10 +103,25 @@ func (d *Daemon) NewRecoveryCode(ctx context.Context) (busapi.RecoveryCode, erro
 		held.Next, held.NextProtected = &next, held.Protected
 		return d.setSecret(ctx, s, held, keyring.SlotRecovery, code)
 	})
+	if err != nil && d.unsure(before) {
+		// The reader may have it, and the code from before is void then: this one must not
+		// be in force without the owner's knowing it.
+		d.log.Warn("the reader has not confirmed the recovery code", "error", err)
+		return busapi.RecoveryCode{
+			Code: keyring.FormatRecoveryCode(code), Passcode: before.Protected, Pending: true, Card: cardInfo(d.keeper.card()),
+		}, nil
+	}
 	if err != nil {
 		return busapi.RecoveryCode{}, err
 	}
 	return busapi.RecoveryCode{Code: keyring.FormatRecoveryCode(code), Passcode: r.Passcode || r.CardPIN, Card: r.Card}, nil
+}
+
+// unsure tells that a recovery code was sent to the reader, and nothing was heard.
+func (d *Daemon) unsure(before keyring.VaultKey) bool {
+	held, err := d.keys.VaultKey()
+	return err == nil && held.Next != nil && held.Vault == before.Vault &&
+		!bytes.Equal(held.Next.Recipients[keyring.SlotRecovery], before.Recipients[keyring.SlotRecovery])
 }
 
 // inVault does something with the slots of this device's vault while nothing else

@@ -44,7 +44,7 @@ func tagOf(recipient []byte) session.ID {
 // new registrations, by kind of slot. The device writes down what it is about to do
 // first; if it does not hear what became of it, settle does it again.
 func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyring.VaultKey, records map[string][]byte) (session.CardState, error) {
-	if err := d.keys.SetVaultKey(held); err != nil {
+	if err := d.plan(&held); err != nil {
 		return session.CardState{}, err
 	}
 	id, err := d.keys.Identity()
@@ -67,7 +67,7 @@ func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyri
 	case !refused(err) || records == nil && errors.Is(err, session.ErrTooLarge):
 		return card, err
 	}
-	held.Next, held.NextProtected, held.NextWraps = nil, false, false
+	held.Next, held.NextProtected, held.NextWraps, held.NextSince = nil, false, false, 0
 	return card, errors.Join(err, d.keys.SetVaultKey(held))
 }
 
@@ -76,6 +76,14 @@ func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyri
 func (d *Daemon) inForce(ctx context.Context, s *session.Session, held keyring.VaultKey) bool {
 	mine, _, err := d.sortVaults(ctx, s, held.Vault)
 	return err == nil && mine != nil && mine.Epoch == held.Next.Epoch
+}
+
+// plan writes down a change of slots that is to come, and since when.
+func (d *Daemon) plan(held *keyring.VaultKey) error {
+	if held.NextSince == 0 {
+		held.NextSince = d.now().Unix()
+	}
+	return d.keys.SetVaultKey(*held)
 }
 
 // refused tells that the reader has not changed the slots, and will not until
@@ -146,7 +154,7 @@ func (d *Daemon) catchUp(there session.Vault) error {
 	d.log.Info("the reader's key slots are behind", "vault", vault.VaultID(held.Vault), "reader", there.Epoch, "device", held.Epoch)
 	next := successor(held.Bundle)
 	held.Next, held.NextProtected, held.NextWraps = &next, held.Protected, true
-	return d.keys.SetVaultKey(held)
+	return d.plan(&held)
 }
 
 // settle ends a change of slots that was cut short, or that was put off. Where the
@@ -170,6 +178,9 @@ func (d *Daemon) settle(ctx context.Context, s *session.Session) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot rotate the vault key: %w", err)
+	}
+	if !nothingNew(held) {
+		d.event("notice", map[string]any{"text": "the passcode or recovery code that was set last is in force now; the one from before is void"})
 	}
 	d.log.Info("rotated the vault key", "vault", vault.VaultID(held.Vault), "keys", len(held.Next.Keys))
 	d.bus.Refresh()
@@ -232,9 +243,25 @@ func (d *Daemon) settleLater(ctx context.Context) {
 		return // ensure deals with that
 	}
 	if err := d.settle(ctx, s); err != nil && ctx.Err() == nil && !errors.Is(err, session.ErrDisconnected) {
-		d.log.Error("cannot end a change of key slots, trying again later", "error", err)
+		d.heldOff(err)
 		d.settleAt = d.now().Add(settlePause)
 	}
+}
+
+// heldOff reports that the reader does not change its keys. It may be a reader that
+// keeps the old ones in force on purpose: what the change was for still opens the data.
+func (d *Daemon) heldOff(why error) {
+	d.log.Error("cannot end a change of key slots, trying again later", "error", why)
+	d.bus.Refresh()
+	held, err := d.keys.VaultKey()
+	if err != nil || held.Next == nil {
+		return
+	}
+	since := time.Unix(held.NextSince, 0)
+	d.event("notice", map[string]any{
+		"text":         fmt.Sprintf("the reader has not changed its keys since %s: an earlier phone, passcode or recovery code still opens the data there", since.Format(time.DateTime)),
+		"keys_pending": held.NextSince,
+	})
 }
 
 // exclusively waits until neither a backup nor a restore is under way, and keeps

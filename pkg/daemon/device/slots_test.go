@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/keyring"
@@ -137,5 +138,101 @@ func TestRefusedAfterAll(t *testing.T) {
 		if got := r.backUp(); !got.Changed {
 			t.Errorf("%v: %+v", refusal, got)
 		}
+	}
+}
+
+// opensWith tells whether a recovery code opens the data at the reader, all the way.
+func (r *rig) opensWith(code string) bool {
+	r.Helper()
+	secret, err := keyring.NormalizeRecoveryCode(code)
+	r.must(err)
+	at := session.Entry{Vault: r.mine().ID, Kind: keyring.SlotRecovery}
+	binding, err := (&restoreRun{Daemon: r.d, session: r.session}).binding(at)
+	r.must(err)
+	prover, err := keyring.NewProver(secret, binding, keyring.NoStretch)
+	r.must(err)
+	ke2, err := r.session.Unlock(r.Context(), at, prover.KE1())
+	r.must(err)
+	ke3, exported, err := prover.FinishWithKey(ke2)
+	if err != nil {
+		return false
+	}
+	r.must(r.session.Prove(r.Context(), at, ke3))
+	slots, err := r.session.ClaimVault(r.Context(), at.Vault)
+	r.must(err)
+	key, err := keyring.NewSlotKey(keyring.SlotRecovery, exported)
+	r.must(err)
+	_, err = key.Open(at.Vault, slots[0].Data)
+	return err == nil
+}
+
+// TestLostRecoveryCode has the link go while a second recovery code is set, before and
+// after the reader has heard of it: the owner gets the code, and knows which is in force.
+func TestLostRecoveryCode(t *testing.T) {
+	for name, heard := range map[string]bool{"heard": true, "not heard": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.write("a", "contents")
+			r.backUp()
+			first, err := r.d.NewRecoveryCode(t.Context())
+			r.must(err)
+			if first.Pending || !r.opensWith(first.Code) {
+				t.Fatal("the first code does not open the data")
+			}
+			r.reader.slots = func(_ context.Context, do func() (session.CardState, error)) (session.CardState, error) {
+				var state session.CardState
+				if heard {
+					state, _ = do()
+				}
+				_ = r.session.Close()
+				return state, nil
+			}
+			second, err := r.d.NewRecoveryCode(t.Context())
+			r.must(err)
+			if !second.Pending || second.Code == "" {
+				t.Errorf("got %+v", second)
+			}
+			st, err := r.d.Status(t.Context())
+			r.must(err)
+			if st.KeysPending == 0 {
+				t.Error("the status says nothing")
+			}
+			r.reader.slots = nil
+			r.session = r.dial()
+			r.backUp()
+			if st, err = r.d.Status(t.Context()); err != nil || st.KeysPending != 0 {
+				t.Errorf("since %d, %v", st.KeysPending, err)
+			}
+			if r.opensWith(first.Code) == heard || r.opensWith(second.Code) != heard {
+				t.Error("the wrong one of the codes opens the data")
+			}
+		})
+	}
+}
+
+// TestHeldOff has a reader refuse to change its keys: the status says so until it does.
+func TestHeldOff(t *testing.T) {
+	r := newRig(t)
+	r.write("a", "contents")
+	r.backUp()
+	r.reader.slots = func(context.Context, func() (session.CardState, error)) (session.CardState, error) {
+		return session.CardState{}, session.ErrBusy
+	}
+	if _, err := r.d.SetPasscode(t.Context(), busapi.PasscodeRequest{}, answers{passcode: "correct horse"}); err == nil {
+		t.Fatal("it is set")
+	}
+	began := time.Now()
+	r.d.now = func() time.Time { return began.Add(48 * time.Hour) }
+	r.write("b", "more")
+	r.backUp() // goes on all the same
+	st, err := r.d.Status(t.Context())
+	r.must(err)
+	if age := st.KeysPending - began.Unix(); st.KeysPending == 0 || age < -60 || age > 60 {
+		t.Errorf("pending since %d", st.KeysPending)
+	}
+	r.reader.slots = nil
+	r.backUp()
+	if st, err = r.d.Status(t.Context()); err != nil || st.KeysPending != 0 {
+		t.Errorf("pending since %d, %v", st.KeysPending, err)
 	}
 }

@@ -73,7 +73,7 @@ func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error)
 			if errors.Is(err, session.ErrDisconnected) || ctx.Err() != nil {
 				return v, err
 			}
-			d.log.Error("cannot end a change of key slots, going on with the old ones", "error", err)
+			d.heldOff(err)
 		}
 		v, _, err = d.own()
 		return v, err
@@ -114,7 +114,7 @@ func (d *Daemon) create(ctx context.Context, s *session.Session, v opened) error
 	}
 	d.log.Warn("the vault is new at the reader, and lacks what opened it before", "vault", v.id)
 	d.event("notice", map[string]any{"text": "the reader's copy is new: set the passcode and the recovery code again"})
-	held.Recipients, held.Next = anew.Recipients, nil
+	held.Recipients, held.Next, held.NextSince = anew.Recipients, nil, 0
 	return d.keys.SetVaultKey(held)
 }
 
@@ -339,5 +339,5 @@ func (d *Daemon) takeUp(held keyring.VaultKey) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	return v, d.keys.SetVaultKey(held)
+	return v, d.plan(&held)
 }
