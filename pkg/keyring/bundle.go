@@ -33,10 +33,10 @@ var ErrBundle = errors.New("not a bundle of vault keys")
 
 // Bundle is what a key slot opens to: all keys of the vault, and what the next
 // bundle is sealed to. Whoever holds it can add keys and reseal every slot, but
-// cannot open what is sealed after that: Recipients are public keys.
+// cannot open what is sealed after that.
 type Bundle struct {
 	Keys       [][]byte          // of 32 bytes each, the newest first; one at least
-	Recipients map[string][]byte // kind of slot: public key. They are kept from the reader.
+	Recipients map[string][]byte // kind of slot: SlotKey.Recipient. They are kept from the reader.
 	Epoch      uint64            // one more with each change of the slots
 }
 
@@ -75,14 +75,21 @@ func (b Bundle) check() error {
 		if kind == "" || len(kind) > 32 {
 			return fmt.Errorf("%w: a recipient of an impossible kind", ErrBundle)
 		}
-		if _, err := slotKEM().NewPublicKey(pub); err != nil {
+		if _, _, err := splitRecipient(pub); err != nil {
 			return fmt.Errorf("%w: a recipient without a public key", ErrBundle)
 		}
 	}
 	return nil
 }
 
-// Encode is what goes, sealed, into a slot; into the reader slot as it is.
+// EncodeOpen is what goes into the reader slot: without the recipients. Whoever knew
+// those could put a bundle of their own into a slot.
+func (b Bundle) EncodeOpen() ([]byte, error) {
+	b.Recipients = nil
+	return b.Encode()
+}
+
+// Encode is what goes, sealed, into a slot.
 func (b Bundle) Encode() ([]byte, error) {
 	if err := b.check(); err != nil {
 		return nil, fmt.Errorf("cannot encode vault keys: %w", err)

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/hpke"
 	"crypto/sha256"
 	"errors"
@@ -13,8 +14,10 @@ import (
 var ErrSlot = errors.New("key slot does not open")
 
 const (
-	slotInfo   = "reprovision slot v1"
-	slotFormat = 1
+	slotInfo   = "reprovision slot v2"
+	authInfo   = "reprovision slot v2 author"
+	slotFormat = 2
+	authSize   = 32                // bytes
 	maxSlot    = maxBundle + 4<<10 // bytes
 )
 
@@ -27,6 +30,9 @@ func slotKEM() hpke.KEM { return hpke.MLKEM768X25519() }
 type SlotKey struct {
 	kind    string
 	private hpke.PrivateKey
+	// author authenticates what the slot holds. A public key alone would let anybody who
+	// has seen it, and can write at the reader, put a bundle of their own there.
+	author []byte
 }
 
 // minSecret is the least bytes that the key of a slot is made of: never a PIN.
@@ -47,11 +53,35 @@ func NewSlotKey(kind string, exportKey []byte) (SlotKey, error) {
 	if err != nil {
 		return SlotKey{}, fmt.Errorf("cannot derive the key of a slot: %w", err)
 	}
-	return SlotKey{kind: kind, private: private}, nil
+	author, err := hkdf.Key(sha256.New, exportKey, nil, authInfo+" "+kind, authSize)
+	if err != nil {
+		return SlotKey{}, fmt.Errorf("cannot derive the key of a slot: %w", err)
+	}
+	return SlotKey{kind: kind, private: private, author: author}, nil
 }
 
-// Recipient is the public half, for Bundle.Recipients.
-func (k SlotKey) Recipient() []byte { return k.private.PublicKey().Bytes() }
+// Recipient is what a bundle is sealed to, and authenticated with, for
+// Bundle.Recipients: public key, and 32 bytes that are secret to the owner's devices.
+func (k SlotKey) Recipient() []byte { return append(k.private.PublicKey().Bytes(), k.author...) }
+
+// splitRecipient is the reverse of Recipient.
+func splitRecipient(b []byte) (public hpke.PublicKey, author []byte, err error) {
+	if len(b) <= authSize {
+		return nil, nil, ErrBundle
+	}
+	at := len(b) - authSize
+	public, err = slotKEM().NewPublicKey(b[:at])
+	return public, b[at:], err
+}
+
+// authenticate is the first part of what is sealed: HMAC-SHA256 over the bundle and its place.
+func authenticate(author []byte, vault [16]byte, kind string, bundle []byte) []byte {
+	mac := hmac.New(sha256.New, author)
+	mac.Write(slotContext(vault, kind))
+	mac.Write([]byte{0}) // no kind has it
+	mac.Write(bundle)
+	return mac.Sum(nil)
+}
 
 // Open opens the slot of a vault; every failure wraps ErrSlot or ErrBundle.
 func (k SlotKey) Open(vault [16]byte, slot []byte) (Bundle, error) {
@@ -63,13 +93,17 @@ func (k SlotKey) Open(vault [16]byte, slot []byte) (Bundle, error) {
 		return Bundle{}, ErrSlot
 	}
 	defer clear(plain)
-	return DecodeBundle(plain)
+	if len(plain) < sha256.Size || !hmac.Equal(plain[:sha256.Size], authenticate(k.author, vault, k.kind, plain[sha256.Size:])) {
+		return Bundle{}, fmt.Errorf("%w: it is not the owner's", ErrSlot)
+	}
+	return DecodeBundle(plain[sha256.Size:])
 }
 
 // SealSlot makes the contents of the slot of a kind that is one of the bundle's
-// recipients: format (1 byte) | HPKE's encapsulated key and ciphertext.
+// recipients: format (1 byte) | HPKE's encapsulated key and ciphertext of a tag of 32
+// bytes and the bundle.
 func (b Bundle) SealSlot(vault [16]byte, kind string) ([]byte, error) {
-	public, err := slotKEM().NewPublicKey(b.Recipients[kind])
+	public, author, err := splitRecipient(b.Recipients[kind])
 	if err != nil {
 		return nil, fmt.Errorf("cannot seal a %s slot: %w", kind, err)
 	}
@@ -77,6 +111,8 @@ func (b Bundle) SealSlot(vault [16]byte, kind string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(plain)
+	plain = append(authenticate(author, vault, kind, plain), plain...)
 	defer clear(plain)
 	sealed, err := hpke.Seal(public, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), slotContext(vault, kind), plain)
 	if err != nil {

@@ -230,3 +230,48 @@ func TestRecoveryCodeNoticesSlips(t *testing.T) {
 		}
 	}
 }
+
+// TestForgedBundle seals a bundle to the public key of a slot, as whoever had seen that
+// could: without what the secret alone gives besides, it does not open.
+func TestForgedBundle(t *testing.T) {
+	vault := [16]byte{1}
+	key, err := keyring.NewSlotKey(keyring.SlotRecovery, bytes.Repeat([]byte{7}, 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := key.Recipient()[:len(key.Recipient())-32]
+	theirs := keyring.Bundle{Keys: [][]byte{bytes.Repeat([]byte{9}, 32)}, Recipients: map[string][]byte{
+		keyring.SlotRecovery: append(bytes.Clone(public), make([]byte, 32)...),
+	}}
+	slot, err := theirs.SealSlot(vault, keyring.SlotRecovery)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := key.Open(vault, slot); !errors.Is(err, keyring.ErrSlot) {
+		t.Errorf("it opens to %d keys: %v", len(got.Keys), err)
+	}
+	theirs.Recipients[keyring.SlotRecovery] = key.Recipient()
+	if slot, err = theirs.SealSlot(vault, keyring.SlotRecovery); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := key.Open(vault, slot); err != nil {
+		t.Errorf("one of the owner's: %v", err)
+	}
+}
+
+// TestOpenBundle is what a reader slot holds: nothing that a slot could be sealed to.
+func TestOpenBundle(t *testing.T) {
+	key, err := keyring.NewSlotKey(keyring.SlotRecovery, bytes.Repeat([]byte{7}, 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := keyring.Bundle{Keys: [][]byte{make([]byte, 32)}, Epoch: 3, Recipients: map[string][]byte{keyring.SlotRecovery: key.Recipient()}}
+	plain, err := b.EncodeOpen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := keyring.DecodeBundle(plain)
+	if err != nil || len(got.Recipients) != 0 || got.Epoch != 3 || len(b.Recipients) != 1 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}

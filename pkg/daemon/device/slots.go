@@ -112,7 +112,7 @@ func slotChange(device keyring.Identity, held keyring.VaultKey, records map[stri
 		})
 	}
 	if !held.NextProtected {
-		plain, err := next.Encode()
+		plain, err := next.EncodeOpen()
 		if err != nil {
 			return c, err
 		}

@@ -122,7 +122,7 @@ func (d *Daemon) create(ctx context.Context, s *session.Session, v opened) error
 func firstSlots(v opened, b keyring.Bundle) ([]session.Slot, error) {
 	var slots []session.Slot
 	if !v.protected {
-		plain, err := b.Encode()
+		plain, err := b.EncodeOpen()
 		return append(slots, session.Slot{Kind: keyring.SlotReader, Data: plain}), err
 	}
 	for _, kind := range b.Kinds() {
@@ -316,6 +316,9 @@ func (d *Daemon) claim(ctx context.Context, s *session.Session, from session.Vau
 		}
 		if err != nil {
 			return opened{}, fmt.Errorf("cannot use the key that the reader gave: %w", err)
+		}
+		if by == nil && hasSlot(from, keyring.SlotRecovery) {
+			d.event("notice", map[string]any{"text": "the recovery code of the earlier device opens these data no more: make a new one"})
 		}
 		return d.takeUp(claimed(from, by, held))
 	}
