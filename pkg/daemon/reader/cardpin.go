@@ -24,7 +24,8 @@ func (d *Daemon) VerifyPIN(ctx context.Context, p session.Peer, id session.ID, p
 	if err != nil {
 		return nil, remote(err)
 	}
-	has, owner := slot(r, keyring.SlotCardPIN) != nil, r.Owner == p.ID
+	own := slot(r, keyring.SlotCardPIN)
+	has, owner := own != nil, r.Owner == p.ID
 	if !owner && !has {
 		return nil, fmt.Errorf("%w: this vault does not open with the card's PIN", session.ErrNotAllowed)
 	}
@@ -33,7 +34,7 @@ func (d *Daemon) VerifyPIN(ctx context.Context, p session.Peer, id session.ID, p
 	}
 	secret, err := d.cardSecret(ctx, id, pin, owner)
 	if err == nil && has {
-		d.entries.unlock(p, session.Entry{Vault: id, Kind: keyring.SlotCardPIN})
+		d.entries.unlock(p, session.Entry{Vault: id, Kind: keyring.SlotCardPIN}, own.Data)
 	}
 	return secret, err
 }

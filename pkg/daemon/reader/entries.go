@@ -18,8 +18,21 @@ type entries struct {
 // at most maxEntered vaults.
 type entered struct {
 	registrations map[session.Entry]*keyring.Registration
-	verifiers     map[session.Entry]*keyring.Verifier
-	open          map[session.ID]string // vaults, and by which kind of slot
+	verifiers     map[session.Entry]begun
+	open          map[session.ID]unlocked
+}
+
+// begun is an entry that was answered, by a check.
+type begun struct {
+	*keyring.Verifier
+	check []byte
+}
+
+// unlocked is a vault that was opened: by which kind of slot, and by what that was
+// checked. It is worth nothing once there is another check.
+type unlocked struct {
+	kind  string
+	check []byte
 }
 
 // maxEntered bounds the vaults that one session registers or opens something for.
@@ -35,7 +48,7 @@ func (e *entries) with(p session.Peer, do func(*entered)) {
 	if s == nil {
 		s = &entered{
 			registrations: make(map[session.Entry]*keyring.Registration),
-			verifiers:     make(map[session.Entry]*keyring.Verifier), open: make(map[session.ID]string),
+			verifiers:     make(map[session.Entry]begun), open: make(map[session.ID]unlocked),
 		}
 		e.sessions[p.Session] = s
 	}
@@ -67,7 +80,7 @@ func (e *entries) registered(p session.Peer, vault session.ID) {
 }
 
 // begin takes note of an answered entry; false when there are too many.
-func (e *entries) begin(p session.Peer, at session.Entry, v *keyring.Verifier) (ok bool) {
+func (e *entries) begin(p session.Peer, at session.Entry, v begun) (ok bool) {
 	e.with(p, func(s *entered) {
 		if ok = len(s.verifiers) < maxEntered; ok {
 			s.verifiers[at] = v
@@ -76,8 +89,8 @@ func (e *entries) begin(p session.Peer, at session.Entry, v *keyring.Verifier) (
 	return ok
 }
 
-// take returns what was begun, once; nil for nothing.
-func (e *entries) take(p session.Peer, at session.Entry) (v *keyring.Verifier) {
+// take returns what was begun, once; one without a Verifier for nothing.
+func (e *entries) take(p session.Peer, at session.Entry) (v begun) {
 	e.with(p, func(s *entered) {
 		v = s.verifiers[at]
 		delete(s.verifiers, at)
@@ -85,18 +98,18 @@ func (e *entries) take(p session.Peer, at session.Entry) (v *keyring.Verifier) {
 	return v
 }
 
-func (e *entries) unlock(p session.Peer, at session.Entry) {
+func (e *entries) unlock(p session.Peer, at session.Entry, check []byte) {
 	e.with(p, func(s *entered) {
 		if len(s.open) < maxEntered {
-			s.open[at.Vault] = at.Kind
+			s.open[at.Vault] = unlocked{at.Kind, check}
 		}
 	})
 }
 
-// unlocked tells by which kind of slot a session has opened a vault.
-func (e *entries) unlocked(p session.Peer, vault session.ID) (kind string, ok bool) {
-	e.with(p, func(s *entered) { kind, ok = s.open[vault] })
-	return kind, ok
+// unlocked tells how a session has opened a vault.
+func (e *entries) unlocked(p session.Peer, vault session.ID) (how unlocked, ok bool) {
+	e.with(p, func(s *entered) { how, ok = s.open[vault] })
+	return how, ok
 }
 
 // end forgets a session, and returns the entries of it that came to nothing.

@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,13 +41,13 @@ func (d *Daemon) Unlock(_ context.Context, p session.Peer, e session.Entry, ke1 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", session.ErrDamaged, err)
 	}
-	if old := d.entries.take(p, e); old != nil {
+	if old := d.entries.take(p, e); old.Verifier != nil {
 		d.wrong(p, e) // it was given up
 	}
 	if err := d.count(p, e); err != nil {
 		return nil, err
 	}
-	if !d.entries.begin(p, e, v) {
+	if !d.entries.begin(p, e, begun{v, check}) {
 		return nil, session.ErrTooLarge
 	}
 	ke2, err := v.Respond(ke1)
@@ -87,17 +88,21 @@ func (d *Daemon) count(p session.Peer, e session.Entry) error {
 // Prove verifies what Unlock began. Only a right entry takes back what was counted.
 func (d *Daemon) Prove(_ context.Context, p session.Peer, e session.Entry, ke3 []byte) error {
 	v := d.entries.take(p, e)
-	if v == nil {
+	if v.Verifier == nil {
 		return fmt.Errorf("%w: nothing was entered", session.ErrBadRequest)
 	}
-	if len(ke3) == 0 || v.Finish(ke3) != nil {
+	now, err := d.checkOf(e)
+	if err != nil {
+		return err
+	}
+	if len(ke3) == 0 || v.Finish(ke3) != nil || !bytes.Equal(now, v.check) { // another one was set meanwhile
 		left := d.wrong(p, e)
 		return fmt.Errorf("%w: %d more tries", session.ErrWrongPasscode, left)
 	}
 	if err := d.attempts.Reset(e.Vault); err != nil {
 		return err
 	}
-	d.entries.unlock(p, e)
+	d.entries.unlock(p, e, v.check)
 	c, err := d.attempts.Look(e.Vault)
 	d.attempt(p, e, "right", c)
 	d.showAttempts()

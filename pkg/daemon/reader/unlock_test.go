@@ -590,3 +590,36 @@ func (o *owned) renewAt(at int) (cut bool) {
 	}
 	return pulled.cut
 }
+
+// TestChangeEndsWhatIsOpen changes the passcode while another device has entered the old
+// one, or is about to prove it: neither is worth anything afterwards.
+func TestChangeEndsWhatIsOpen(t *testing.T) {
+	r := newRig(t)
+	o := r.own("phone", 1)
+	o.set(keyring.SlotPasscode, "secret")
+	opened, entering := r.stranger(7), r.stranger(8)
+	_, err := o.enter(opened, keyring.SlotPasscode, "secret")
+	r.must(err)
+	at := session.Entry{Vault: o.id, Kind: keyring.SlotPasscode}
+	id, err := r.d.keys.Identity()
+	r.must(err)
+	binding, err := keyring.UnlockBinding(entering.Exporter, entering.Key, id.Public(), o.id, at.Kind)
+	r.must(err)
+	prover, err := keyring.NewProver("secret", binding, keyring.NoStretch)
+	r.must(err)
+	ke2, err := r.d.Unlock(t.Context(), entering, at, prover.KE1())
+	r.must(err)
+	ke3, _, err := prover.FinishWithKey(ke2)
+	r.must(err)
+
+	o.set(keyring.SlotPasscode, "another")
+	_, err = r.d.ClaimVault(t.Context(), opened, o.id)
+	r.want(err, session.ErrNotAllowed)
+	r.want(r.d.Prove(t.Context(), entering, at, ke3), session.ErrWrongPasscode)
+	_, err = r.d.ClaimVault(t.Context(), entering, o.id)
+	r.want(err, session.ErrNotAllowed)
+	_, err = o.enter(opened, keyring.SlotPasscode, "another")
+	r.must(err)
+	_, err = r.d.ClaimVault(t.Context(), opened, o.id)
+	r.must(err)
+}

@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -176,12 +177,12 @@ func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([
 	if err != nil {
 		return nil, remote(err)
 	}
-	kind, unlocked := d.entries.unlocked(p, id)
+	how, unlocked := d.entries.unlocked(p, id)
 	s := slot(r, keyring.SlotReader)
 	switch {
 	case unlocked:
-		if s = slot(r, kind); s == nil {
-			return nil, fmt.Errorf("%w: the slot is not there any more", session.ErrNotAllowed)
+		if s = slot(r, how.kind); s == nil || !bytes.Equal(checkedBy(r, how.kind), how.check) {
+			return nil, fmt.Errorf("%w: what was entered opens nothing any more", session.ErrNotAllowed)
 		}
 	case s == nil:
 		return nil, fmt.Errorf("%w: this vault opens with its passcode only", session.ErrNotAllowed)
@@ -191,6 +192,18 @@ func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([
 		}
 	}
 	return []session.Slot{{Kind: s.Kind, Data: s.Data}}, d.hand(p, r)
+}
+
+// checkedBy is what an entry for a kind of slot is checked by: the reader's own slot
+// beside it, and where the card checks, the slot itself.
+func checkedBy(r vault.Record, kind string) []byte {
+	if s := slot(r, kind+checkSuffix); s != nil && len(s.Data) >= len(session.ID{}) {
+		return s.Data[len(session.ID{}):]
+	}
+	if s := slot(r, kind); s != nil && !checked(kind) {
+		return s.Data
+	}
+	return nil
 }
 
 // succeeds tells whether a device may take the place of a vault's owner.
