@@ -73,10 +73,12 @@ func (d *Daemon) keep(p session.Peer, id session.ID, record []byte) error {
 	return remote(d.store.Update(r))
 }
 
-// cardOf is what is known of the card in the reader, if it is a vault's or blank.
+// cardOf is what is known of the card in the reader, if it is a vault's, known here or
+// not, or blank.
 func (m *mirror) cardOf(id vault.VaultID) (cardFacts, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	good := m.seen.state.Status == session.CardOK || m.seen.state.Status == session.CardStale || m.seen.state.Status == session.CardFull
-	return m.seen.facts, good && m.seen.facts.identity != "" && (m.seen.on == id || m.seen.facts.blank)
+	ours := good && (m.seen.on == id || m.seen.facts.blank) || m.seen.offer != nil && m.seen.offer.Record.ID == id
+	return m.seen.facts, ours && m.seen.facts.identity != ""
 }

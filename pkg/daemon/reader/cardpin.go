@@ -20,7 +20,7 @@ const secretSize = 32
 // made where the card has none; another one has the vault unlocked by it, if there is
 // a slot for that.
 func (d *Daemon) VerifyPIN(ctx context.Context, p session.Peer, id session.ID, pin []byte) ([]byte, error) {
-	r, err := d.store.Vault(id)
+	r, err := d.known(id)
 	if err != nil {
 		return nil, remote(err)
 	}

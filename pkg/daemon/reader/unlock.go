@@ -56,7 +56,7 @@ func (d *Daemon) Unlock(_ context.Context, p session.Peer, e session.Entry, ke1 
 
 // checkOf is what an entry is checked by.
 func (d *Daemon) checkOf(e session.Entry) ([]byte, error) {
-	r, err := d.store.Vault(e.Vault)
+	r, err := d.known(e.Vault)
 	if err != nil {
 		return nil, remote(err)
 	}
@@ -193,7 +193,7 @@ func (d *Daemon) enforce(id vault.VaultID, c attempts.Count) {
 	d.records.Lock()
 	err := d.store.Delete(id)
 	d.records.Unlock()
-	if err == nil {
+	if err == nil || errors.Is(err, vault.ErrNoVault) { // it was on the card alone
 		err = d.attempts.Reset(id)
 	}
 	if err != nil {

@@ -35,16 +35,18 @@ func (d *Daemon) Vaults(_ context.Context, p session.Peer) ([]session.Vault, err
 }
 
 // onCardOnly describes the vault on the card that the store does not know, as one
-// without an owner. Where it opens with its passcode only, it is not offered, nor
-// where several devices are paired: it may be another one's than the one that asks.
-// A device whose vault it is knows its id, and can claim it all the same.
+// without an owner. Where it opens without a secret it is not offered if several devices
+// are paired: it may be another one's than the one that asks. A device whose vault it
+// is knows its id, and can claim it all the same.
 func (d *Daemon) onCardOnly() []session.Vault {
 	p := d.mirror.offered()
-	if p == nil || slot(p.Record, keyring.SlotReader) == nil {
+	if p == nil || !opens(p.Record) {
 		return nil
 	}
-	if peers, err := d.keys.Peers(); err != nil || len(peers) > 1 {
-		return nil
+	if slot(p.Record, keyring.SlotReader) != nil {
+		if peers, err := d.keys.Peers(); err != nil || len(peers) > 1 {
+			return nil
+		}
 	}
 	next, err := p.Adopted(nil)
 	if err != nil {
@@ -67,15 +69,27 @@ func kinds(slots []vault.Slot) []session.Slot {
 	return out
 }
 
-// takeUp puts the vault on the card into the store, where a device asks for it.
-// A card that is in the reader for a while leaves nothing there otherwise.
-func (d *Daemon) takeUp(id session.ID, owner string) error {
+// known is the record of a vault that the store has, or else the card.
+func (d *Daemon) known(id session.ID) (vault.Record, error) {
+	r, err := d.store.Vault(id)
+	if errors.Is(err, vault.ErrNoVault) {
+		if p := d.mirror.offered(); p != nil && session.ID(p.Record.ID) == id {
+			return p.Record, nil
+		}
+	}
+	return r, err
+}
+
+// takeUp puts the vault on the card into the store, where a device asks for it that has
+// unlocked it, or that needs not. A card that is in the reader for a while leaves
+// nothing there otherwise.
+func (d *Daemon) takeUp(by session.Peer, id session.ID) error {
 	p := d.mirror.offered()
-	if p == nil || session.ID(p.Record.ID) != id || slot(p.Record, keyring.SlotReader) == nil {
+	if p == nil || session.ID(p.Record.ID) != id || slot(p.Record, keyring.SlotReader) == nil && !d.unlockedBy(by, p.Record) {
 		return nil
 	}
 	owned := *p
-	owned.Record.Owner = owner
+	owned.Record.Owner = by.ID
 	if err := d.store.Adopt(owned); err != nil {
 		return err
 	}
@@ -170,7 +184,7 @@ func (d *Daemon) CreateVault(_ context.Context, p session.Peer, v session.NewVau
 func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([]session.Slot, error) {
 	d.records.Lock()
 	defer d.records.Unlock()
-	if err := d.takeUp(id, p.ID); err != nil {
+	if err := d.takeUp(p, id); err != nil {
 		return nil, remote(err)
 	}
 	r, err := d.store.Vault(id)
@@ -181,9 +195,10 @@ func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([
 	s := slot(r, keyring.SlotReader)
 	switch {
 	case unlocked:
-		if s = slot(r, how.kind); s == nil || !bytes.Equal(checkedBy(r, how.kind), how.check) {
+		if !d.unlockedBy(p, r) {
 			return nil, fmt.Errorf("%w: what was entered opens nothing any more", session.ErrNotAllowed)
 		}
+		s = slot(r, how.kind)
 	case s == nil:
 		return nil, fmt.Errorf("%w: this vault opens with its passcode only", session.ErrNotAllowed)
 	default:
@@ -192,6 +207,12 @@ func (d *Daemon) ClaimVault(_ context.Context, p session.Peer, id session.ID) ([
 		}
 	}
 	return []session.Slot{{Kind: s.Kind, Data: s.Data}}, d.hand(p, r)
+}
+
+// unlockedBy tells whether a session has opened a vault by what is still there.
+func (d *Daemon) unlockedBy(p session.Peer, r vault.Record) bool {
+	how, ok := d.entries.unlocked(p, r.ID)
+	return ok && slot(r, how.kind) != nil && bytes.Equal(checkedBy(r, how.kind), how.check)
 }
 
 // checkedBy is what an entry for a kind of slot is checked by: the reader's own slot
