@@ -58,6 +58,10 @@ type vaultStore interface {
 // nothing: Run does. The bus connection stays the caller's. env is the
 // environment, which says where PC/SC is.
 func New(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Time, env func(string) string) (*Daemon, error) {
+	return newDaemon(cfg, bus, log, now, attempts.HostClock(), env)
+}
+
+func newDaemon(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Time, up attempts.Clock, env func(string) string) (*Daemon, error) {
 	d := &Daemon{cfg: cfg, log: log, now: now, presence: newPresence(), uses: newUses(), untidy: make(chan struct{}, 1), entries: newEntries()}
 	var err error
 	if d.ledger, err = openLedger(filepath.Join(cfg.StateDir, "upkeep.json")); err != nil {
@@ -69,7 +73,7 @@ func New(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Tim
 	if d.store, err = bolt.Open(filepath.Join(cfg.StateDir, "vault.db"), bolt.Options{Log: log}); err != nil {
 		return nil, err
 	}
-	if d.attempts, err = attempts.Open(filepath.Join(cfg.StateDir, "attempts.db"), policy(cfg.Passcode), now); err != nil {
+	if d.attempts, err = attempts.Open(filepath.Join(cfg.StateDir, "attempts.db"), policy(cfg.Passcode), up); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
 	if err := d.open(bus, env); err != nil {

@@ -40,7 +40,7 @@ func (r *rig) restart() {
 	r.must(r.close())
 	cfg := r.d.cfg
 	var err error
-	r.d, err = newDaemon(cfg, func() time.Time { return r.clock })
+	r.d, err = r.start(cfg)
 	r.must(err)
 	r.d.mirror.sync(r.Context(), vault.VaultID{})
 }
@@ -64,15 +64,16 @@ func newRigWith(t *testing.T, card config.Card) *rig {
 	cfg.Link.Kind, cfg.Link.Path = config.Local, filepath.Join(cfg.StateDir, "reader.sock")
 	r := &rig{T: t, clock: time.Unix(1_700_000_000, 0)}
 	var err error
-	if r.d, err = newDaemon(cfg, func() time.Time { return r.clock }); err != nil {
+	if r.d, err = r.start(cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.must(r.close()) })
 	return r
 }
 
-func newDaemon(cfg config.Reader, now func() time.Time) (*Daemon, error) {
-	return New(cfg, start.Bus{}, slog.New(slog.DiscardHandler), now, func(string) string { return "" })
+func (r *rig) start(cfg config.Reader) (*Daemon, error) {
+	up := func() (string, time.Duration) { return "one", r.clock.Sub(time.Unix(1_600_000_000, 0)) }
+	return newDaemon(cfg, start.Bus{}, slog.New(slog.DiscardHandler), func() time.Time { return r.clock }, up, func(string) string { return "" })
 }
 
 func (r *rig) must(err error) {

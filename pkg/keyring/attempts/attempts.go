@@ -59,9 +59,9 @@ func (p Policy) after(n int) time.Duration {
 
 // Count is how a vault stands.
 type Count struct {
-	Wrong int       // attempts since the last right one; one that has no outcome yet is among them
-	Left  int       // that are still taken
-	Last  time.Time // of the last one, by this host's clock
+	Wrong int // attempts since the last right one; one that has no outcome yet is among them
+	Left  int // that are still taken
+	last  moment
 }
 
 const (
@@ -69,19 +69,18 @@ const (
 	dirMode  = 0o700
 	fileMode = 0o600
 	lockTime = 5 * time.Second
-	recorded = sha256.Size + 16 // bytes: digest, count, time
+	recorded = sha256.Size + 24 // bytes: digest, count, start of the host, time since that
 )
 
 // Ledger is the count of every vault. Its methods may be called concurrently.
 type Ledger struct {
 	db     *bbolt.DB
 	policy Policy
-	now    func() time.Time
-	opened time.Time
+	clock  Clock
 }
 
 // Open opens the ledger at path, creating it where it is missing, for this user alone.
-func Open(path string, p Policy, now func() time.Time) (*Ledger, error) {
+func Open(path string, p Policy, clock Clock) (*Ledger, error) {
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
 		return nil, fmt.Errorf("cannot open the count of attempts: %w", err)
 	}
@@ -99,7 +98,7 @@ func Open(path string, p Policy, now func() time.Time) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot open the count of attempts: %w", err), db.Close())
 	}
-	return &Ledger{db: db, policy: p, now: now, opened: now()}, nil
+	return &Ledger{db: db, policy: p, clock: clock}, nil
 }
 
 func syncDir(dir string) error {
@@ -123,7 +122,7 @@ func (l *Ledger) Begin(vault [16]byte) (c Count, err error) {
 		if wait := l.wait(c); wait > 0 {
 			return &LockedOut{RetryAfter: wait}
 		}
-		c = Count{Wrong: c.Wrong + 1, Left: c.Left - 1, Last: l.now()}
+		c = Count{Wrong: c.Wrong + 1, Left: c.Left - 1, last: l.clock.moment()}
 		return b.Put(vault[:], encode(c))
 	})
 	if err != nil {
@@ -132,18 +131,12 @@ func (l *Ledger) Begin(vault [16]byte) (c Count, err error) {
 	return c, nil
 }
 
-// wait is how long it takes until the next attempt is taken. A clock that was set
-// back, as that of a host without a battery, makes the time since this process began
-// count.
+// wait is how long it takes until the next attempt is taken.
 func (l *Ledger) wait(c Count) time.Duration {
 	if c.Wrong == 0 {
 		return 0
 	}
-	since := l.now().Sub(c.Last)
-	if since < 0 {
-		since = max(0, l.now().Sub(l.opened))
-	}
-	return max(0, l.policy.after(c.Wrong)-since)
+	return max(0, l.policy.after(c.Wrong)-l.clock.since(c.last))
 }
 
 // Look tells how a vault stands.
@@ -175,7 +168,8 @@ func (l *Ledger) Close() error {
 
 func encode(c Count) []byte {
 	v := binary.BigEndian.AppendUint64(nil, uint64(c.Wrong))
-	v = binary.BigEndian.AppendUint64(v, uint64(c.Last.UnixNano()))
+	v = append(v, c.last.boot[:]...)
+	v = binary.BigEndian.AppendUint64(v, uint64(c.last.up))
 	d := sha256.Sum256(v)
 	return append(d[:], v...)
 }
@@ -195,6 +189,6 @@ func (l *Ledger) read(b *bbolt.Bucket, vault [16]byte) Count {
 	if d := sha256.Sum256(v); !bytes.Equal(d[:], raw[:sha256.Size]) || n > 1<<31 {
 		return Count{Wrong: l.policy.Tries}
 	}
-	last := time.Unix(0, int64(binary.BigEndian.Uint64(v[8:])))
-	return Count{Wrong: int(n), Left: max(0, l.policy.Tries-int(n)), Last: last}
+	last := moment{[8]byte(v[8:16]), time.Duration(binary.BigEndian.Uint64(v[16:]))}
+	return Count{Wrong: int(n), Left: max(0, l.policy.Tries-int(n)), last: last}
 }

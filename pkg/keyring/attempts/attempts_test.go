@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // guess makes one attempt after the other and says each that was counted, until it
 // is killed.
 func guess(path string) error {
-	l, err := Open(path, Policy{Tries: 1 << 20}, time.Now)
+	l, err := Open(path, Policy{Tries: 1 << 20}, HostClock())
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func TestKill(t *testing.T) {
 			_, _ = fmt.Sscan(lines.Text(), &total)
 		}
 		_ = cmd.Wait()
-		l, err := Open(path, Policy{Tries: 1 << 20}, time.Now)
+		l, err := Open(path, Policy{Tries: 1 << 20}, HostClock())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,16 +86,15 @@ func TestKill(t *testing.T) {
 // what it should say.
 type world struct {
 	path   string
-	now    time.Time
-	opened time.Time
+	boot   int
+	up     time.Duration
 	policy Policy
 	wrong  map[byte]int
-	last   map[byte]time.Time
+	last   map[byte]time.Duration // since the host was started; less than 0: before
 }
 
 func (w *world) with(t *rapid.T, do func(*Ledger)) {
-	w.opened = w.now
-	l, err := Open(w.path, w.policy, func() time.Time { return w.now })
+	l, err := Open(w.path, w.policy, func() (string, time.Duration) { return fmt.Sprint(w.boot), w.up })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,11 +117,7 @@ func (w *world) due(vault byte) (wait time.Duration, locked bool) {
 	for range n - 1 {
 		delay = min(2*delay, w.policy.MaxDelay)
 	}
-	since := w.now.Sub(w.last[vault])
-	if since < 0 {
-		since = w.now.Sub(w.opened)
-	}
-	return max(0, delay-since), false
+	return max(0, delay-(w.up-w.last[vault])), false
 }
 
 func (w *world) begin(t *rapid.T) {
@@ -140,7 +135,7 @@ func (w *world) begin(t *rapid.T) {
 			t.Fatal(err)
 		default:
 			w.wrong[vault]++
-			w.last[vault] = w.now
+			w.last[vault] = w.up
 			if c.Left != w.policy.Tries-w.wrong[vault] {
 				t.Fatalf("%d left", c.Left)
 			}
@@ -169,7 +164,7 @@ func (w *world) check(t *rapid.T) {
 	})
 }
 
-// TestModel makes attempts, lets time pass or the clock jump back, and forgets, in any
+// TestModel makes attempts, lets time pass or starts the host anew, and forgets, in any
 // order, with a restart at every step. Never is there one attempt more than the
 // policy has, and never one before its time.
 func TestModel(t *testing.T) {
@@ -177,9 +172,9 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
 		w := &world{
-			path: filepath.Join(dir, fmt.Sprint(n)), now: time.Unix(1_700_000_000, 0),
+			path: filepath.Join(dir, fmt.Sprint(n)), up: time.Minute,
 			policy: Policy{Tries: rapid.IntRange(1, 6).Draw(rt, "tries"), Delay: time.Second, MaxDelay: 5 * time.Second},
-			wrong:  make(map[byte]int), last: make(map[byte]time.Time),
+			wrong:  make(map[byte]int), last: make(map[byte]time.Duration),
 		}
 		defer os.Remove(w.path)
 		steps := rapid.SliceOfN(rapid.IntRange(0, 9), 1, 12).Draw(rt, "steps")
@@ -188,9 +183,10 @@ func TestModel(t *testing.T) {
 			case s < 5:
 				w.begin(rt)
 			case s < 8:
-				w.now = w.now.Add(time.Duration(rapid.IntRange(0, 6000).Draw(rt, "ms")) * time.Millisecond)
+				w.up += time.Duration(rapid.IntRange(0, 6000).Draw(rt, "ms")) * time.Millisecond
 			case s == 8:
-				w.now = w.now.Add(-time.Hour)
+				w.boot, w.up = w.boot+1, 0
+				clear(w.last) // all that is known of them is that they were before
 			default:
 				w.reset(rt)
 			}
@@ -211,7 +207,7 @@ func TestDelays(t *testing.T) {
 // TestDamaged changes each byte of a count: it never becomes a smaller one.
 func TestDamaged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "attempts.db")
-	l, err := Open(path, Policy{Tries: 3}, time.Now)
+	l, err := Open(path, Policy{Tries: 3}, HostClock())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +215,7 @@ func TestDamaged(t *testing.T) {
 	if _, err := l.Begin([16]byte{1}); err != nil {
 		t.Fatal(err)
 	}
-	whole := encode(Count{Wrong: 1, Last: time.Now()})
+	whole := encode(Count{Wrong: 1, last: HostClock().moment()})
 	for i := range len(whole) + 1 {
 		bad := append([]byte{}, whole...)
 		if i < len(bad) {
@@ -237,5 +233,43 @@ func TestDamaged(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", info.Mode())
+	}
+}
+
+// TestTimeOfDayIsOfNoUse has a pause last whatever becomes of the time of day: it is
+// counted by a clock that only goes on, and after a start of the host from that on.
+func TestTimeOfDayIsOfNoUse(t *testing.T) {
+	boot, up := "one", time.Hour
+	clock := func() (string, time.Duration) { return boot, up }
+	path := filepath.Join(t.TempDir(), "attempts.db")
+	l, err := Open(path, Policy{Tries: 9, Delay: time.Minute, MaxDelay: time.Hour}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := l.Begin([16]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []struct {
+		boot string
+		up   time.Duration
+		wait time.Duration
+	}{
+		{"one", time.Hour, time.Minute}, {"one", time.Hour - time.Second, time.Minute}, {"one", time.Hour + 59*time.Second, time.Second},
+		{"two", 0, time.Minute}, {"two", 50 * time.Second, 10 * time.Second},
+	} {
+		boot, up = s.boot, s.up
+		var out *LockedOut
+		if _, err := l.Begin([16]byte{1}); !errors.As(err, &out) || out.RetryAfter != s.wait {
+			t.Errorf("start %s, up %v: %v", s.boot, s.up, err)
+		}
+	}
+	up = time.Minute
+	if _, err := l.Begin([16]byte{1}); err != nil {
+		t.Error(err)
+	}
+	here := HostClock()
+	if first, second := here.moment(), here.moment(); first.up <= 0 || second.up < first.up || first.boot != second.boot {
+		t.Errorf("the host's clock gives %+v, then %+v", first, second)
 	}
 }
