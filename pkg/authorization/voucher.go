@@ -12,7 +12,7 @@ import (
 	"github.com/reprovision/reprovision/pkg/keyring"
 )
 
-// A voucher is a device's signature, of VoucherSize bytes, over what a reader may take
+// VoucherSize is that of a voucher: a device's signature over what a reader may take
 // from a card without having had it from the device itself. Nothing in it is secret.
 const VoucherSize = ed25519.SignatureSize
 
