@@ -107,7 +107,7 @@ func (j *judgement) metadataVerdict(want, got manifest.Item) (Verdict, string) {
 	switch {
 	case want.SameMetadata(got):
 		return Intact, ""
-	case opened(want, got) && !modeless(j.fsType(want.Name)):
+	case opened(want, got) && !modeless(j.now.FSType(want.Name)):
 		return Corrupted, fmt.Sprintf("a secret that others may read now: mode %04o became %04o", want.Mode, got.Mode)
 	case want.Mode != got.Mode && want.Type != manifest.Symlink:
 		return Changed, fmt.Sprintf("mode %04o became %04o", want.Mode, got.Mode)

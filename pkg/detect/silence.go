@@ -15,7 +15,7 @@ func (j *judgement) silent(n userdata.Name) bool {
 	was, known := j.ref.Seen.Get(n)
 	is, there := j.now.Observed(n)
 	saved, _ := j.ref.Manifest.Find(n)
-	return known && there && was.Settled && was.Digest == saved.Digest && unwritten(was.Observation, is, j.fsType(n))
+	return known && there && was.Settled && was.Digest == saved.Digest && unwritten(was.Observation, is, j.now.FSType(n))
 }
 
 // unwritten tells whether two observations show no write between them. The number
@@ -35,16 +35,10 @@ func unwritten(was, is scan.Observation, fsType int64) bool {
 // judgeSilent: a file system that keeps no change time of its own leaves it open
 // whether a program wrote and then set the modification time back.
 func (j *judgement) judgeSilent(n userdata.Name) (Verdict, string) {
-	if timeless(j.fsType(n)) {
+	if timeless(j.now.FSType(n)) {
 		return Unavailable, "contents differ, though size and time are as they were; this file system cannot tell whether somebody wrote them"
 	}
 	return Corrupted, "contents differ, though size, times and inode are as they were"
-}
-
-// fsType is the statfs f_type of the root that an item lies in; 0 when unknown.
-func (j *judgement) fsType(n userdata.Name) int64 {
-	root, _ := j.now.Root(n.Root())
-	return root.FSType
 }
 
 const (
@@ -54,10 +48,11 @@ const (
 
 // timeless lists the file systems, by statfs's f_type, whose ctime is the
 // modification time, or is another machine's: FAT, exFAT, NTFS (both drivers),
-// FUSE, 9P, NFS, SMB; or comes with the image: squashfs, EROFS, ISO 9660, cramfs, romfs.
+// FUSE, 9P, NFS, SMB; or comes with the image: squashfs, EROFS, ISO 9660, cramfs, romfs;
+// and what is not known.
 func timeless(fsType int64) bool {
 	switch fsType {
-	case fat, exFAT, 0x5346544E, 0x7366746E, 0x65735546, 0x01021997, 0x6969, 0xFF534D42, 0xFE534D42,
+	case 0, fat, exFAT, 0x5346544E, 0x7366746E, 0x65735546, 0x01021997, 0x6969, 0xFF534D42, 0xFE534D42,
 		unix.SQUASHFS_MAGIC, unix.EROFS_SUPER_MAGIC_V1, unix.ISOFS_SUPER_MAGIC, unix.CRAMFS_MAGIC, 0x7275:
 		return true
 	}

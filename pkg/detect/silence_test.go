@@ -51,7 +51,7 @@ func TestModeOfTheMount(t *testing.T) {
 	got := want
 	got.Mode = 0o755
 	for fsType, verdict := range map[int64]Verdict{unix.EXT4_SUPER_MAGIC: Corrupted, fat: Changed, exFAT: Changed} {
-		j := &judgement{now: scan.Result{Roots: []scan.RootState{{Name: "keys", FSType: fsType}}}}
+		j := &judgement{now: scan.Result{Roots: []scan.RootState{{Name: "keys", Device: 1}}, FSTypes: map[uint64]int64{1: fsType}}}
 		if v, reason := j.metadataVerdict(want, got); v != verdict {
 			t.Errorf("%#x: %s, %s", fsType, v, reason)
 		}

@@ -118,6 +118,7 @@ func (w *walk) gather() {
 	for _, hand := range w.hands {
 		w.res.Problems = append(w.res.Problems, hand.res.Problems...)
 		maps.Copy(w.res.Dangling, hand.res.Dangling)
+		maps.Copy(w.res.FSTypes, hand.res.FSTypes)
 		w.res.FilesRead += hand.res.FilesRead
 		w.res.BytesRead += hand.res.BytesRead
 	}

@@ -67,6 +67,7 @@ func (w *walk) symlink(d dir, name userdata.Name, base string, st *unix.Stat_t) 
 
 // file adds the item of a regular file, from the cache where that is sure.
 func (w *walk) file(ctx context.Context, d dir, name userdata.Name, base string, st *unix.Stat_t) error {
+	w.meet(d.fd, base, st.Dev)
 	var known *cacheEntry
 	at, isKnown := w.cache.search(name)
 	if isKnown {

@@ -37,6 +37,27 @@ func existing(path string) string {
 	}
 }
 
+// meet takes note of the file system that an st_dev is of, when it is met for the first
+// time: of an open directory, or with a base of what lies in it. The st_dev of a
+// directory is not enough, for a file may be mounted over another.
+func (w *walk) meet(dirfd int, base string, dev uint64) {
+	if _, met := w.res.FSTypes[dev]; met {
+		return
+	}
+	fd := dirfd
+	if base != "" {
+		var err error
+		if fd, err = retryOpen(dirfd, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC); err != nil {
+			return
+		}
+		defer func() { _ = unix.Close(fd) }()
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err == nil {
+		w.res.FSTypes[dev] = int64(fs.Type)
+	}
+}
+
 // mountedIn tells whether something is mounted at the directory. Its device alone
 // does not say: a subvolume of btrfs has one of its own, and what is mounted may be
 // of the same.

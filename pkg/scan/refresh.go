@@ -218,8 +218,10 @@ func (r Result) replace(gone func(userdata.Name) bool, part Result) (Result, err
 	dangling := maps.Clone(r.Dangling)
 	maps.DeleteFunc(dangling, func(n userdata.Name, _ bool) bool { return gone(n) })
 	maps.Copy(dangling, part.Dangling)
+	types := maps.Clone(r.FSTypes)
+	maps.Copy(types, part.FSTypes)
 	out := Result{
-		Dangling: dangling, Manifest: m, Cache: r.Cache.merge(gone, part.Cache), Roots: slices.Clone(r.Roots),
+		Dangling: dangling, FSTypes: types, Manifest: m, Cache: r.Cache.merge(gone, part.Cache), Roots: slices.Clone(r.Roots),
 		Problems:  append(slices.DeleteFunc(slices.Clone(r.Problems), func(p Problem) bool { return gone(p.Name) }), part.Problems...),
 		Mounts:    append(slices.DeleteFunc(slices.Clone(r.Mounts), gone), part.Mounts...),
 		FilesRead: r.FilesRead + part.FilesRead, BytesRead: r.BytesRead + part.BytesRead,

@@ -47,7 +47,6 @@ type RootState struct {
 	Mount        string // where its file system is mounted, or would be; "" for not known
 	Device       uint64 // st_dev
 	Inode        uint64
-	FSType       int64 // statfs f_type, for file systems with coarse timestamps
 	Err          error // why it could not be opened
 }
 
@@ -69,6 +68,9 @@ type Result struct {
 	// Mounts lists the directories at which something is mounted. The scan goes
 	// into them.
 	Mounts []userdata.Name
+	// FSTypes tells of each st_dev that was met which file system it is of, by statfs's
+	// f_type: more than one may be mounted inside a root.
+	FSTypes map[uint64]int64
 	// Absent lists, after ScanNames, the names asked for that no item has,
 	// though their root is available and no Problem covers them.
 	Absent    []userdata.Name
@@ -86,6 +88,16 @@ func (r Result) Observed(n userdata.Name) (Observation, bool) {
 func (r Result) Nature(n userdata.Name) Nature {
 	e, _ := r.Cache.Get(n)
 	return e.Nature
+}
+
+// FSType is the f_type of the file system that a file lies on; of what is no file of
+// the manifest, that of its root. It is 0 when nobody could tell.
+func (r Result) FSType(n userdata.Name) int64 {
+	if o, known := r.Observed(n); known {
+		return r.FSTypes[o.Dev]
+	}
+	root, _ := r.Root(n.Root())
+	return r.FSTypes[root.Device]
 }
 
 // Root returns the state of a root that the scan looked at.

@@ -29,7 +29,6 @@ func openRoot(r userdata.Root) (dir, RootState) {
 	}
 	d.dev = uint64(st.Dev)
 	state.Device, state.Inode = d.dev, uint64(st.Ino)
-	state.FSType = int64(fs.Type)
 	state.ReadOnly = int64(fs.Flags)&unix.ST_RDONLY != 0
 	return d, state
 }
@@ -58,5 +57,6 @@ func (w *walk) inRoot(r userdata.Root, do func(dir) error) error {
 		return nil
 	}
 	defer d.close()
+	w.meet(d.fd, "", d.dev)
 	return do(d)
 }

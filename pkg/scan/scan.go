@@ -161,6 +161,7 @@ func (s *Scanner) newWalk(cache Cache, opts Options) *walk {
 func (s *Scanner) newHand(cache Cache, opts Options, out *harvest) *walk {
 	return &walk{
 		cache: cache, opts: opts, now: s.now, sum: sha256.New(), buf: make([]byte, readSize),
-		pace: pacer{rate: opts.Rate}, examine: s.examine, out: out, res: Result{Dangling: make(map[userdata.Name]bool)},
+		pace: pacer{rate: opts.Rate}, examine: s.examine, out: out,
+		res: Result{Dangling: make(map[userdata.Name]bool), FSTypes: make(map[uint64]int64)},
 	}
 }
