@@ -54,9 +54,11 @@ func isInvalid(err error) bool {
 	return errors.As(err, &invalid)
 }
 
-func isBinary(err error) bool {
+// isNoText tells whether the reason is bytes that no editor writes.
+func isNoText(err error) bool {
 	var invalid *Invalid
-	return errors.As(err, &invalid) && invalid.Binary
+	return errors.As(err, &invalid) && (strings.Contains(invalid.Reason, "NUL bytes in line") ||
+		strings.Contains(invalid.Reason, "no UTF-8 in line") || strings.Contains(invalid.Reason, "control characters"))
 }
 
 // wantValid asks that a file is recognised and found whole.

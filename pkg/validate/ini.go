@@ -31,9 +31,7 @@ func checkINI(ctx context.Context, f File) error {
 	t.utf8 = false // older programs write what their locale says
 	return t.verdict(eachLine(t, func(n int, line []byte, first bool) error {
 		if i := bytes.IndexFunc(line, isControl); i >= 0 {
-			fault := broken("ini", "line %d: control characters", n)
-			fault.Binary = true
-			return fault
+			return broken("ini", "line %d: control characters", n)
 		}
 		if first && line[0] == '[' && bytes.IndexByte(line, ']') < 0 {
 			return broken("ini", "line %d: the name of a section without its closing bracket", n)

@@ -58,8 +58,8 @@ func TestKeySamples(t *testing.T) {
 	}
 }
 
-// TestKeySamplesBinary: what no editor writes is told from a mistake, also behind one.
-func TestKeySamplesBinary(t *testing.T) {
+// TestKeySamplesNoText: what no editor writes is told from a mistake, also behind one.
+func TestKeySamplesNoText(t *testing.T) {
 	samples := append(keySamples(),
 		damages{"known-hosts", "known_hosts", []byte("# one\n# two\n")},
 		damages{"authorized-keys", "authorized_keys", []byte("# one\n# two\n")})
@@ -71,17 +71,17 @@ func TestKeySamplesBinary(t *testing.T) {
 			}
 			b := slices.Concat([]byte("mistake\n"), s.whole[:middle], []byte(bad), s.whole[middle:])
 			for _, b := range [][]byte{b, b[len("mistake\n"):]} {
-				if err := checkBytes(t, s.format, s.name, b); !isBinary(err) {
+				if err := checkBytes(t, s.format, s.name, b); !isNoText(err) {
 					t.Errorf("%s with %q: %v", s.name, bad, err)
 				}
 			}
 		}
-		if err := checkBytes(t, s.format, s.name, []byte("mistake\n")); isBinary(err) || err == nil {
+		if err := checkBytes(t, s.format, s.name, []byte("mistake\n")); isNoText(err) || err == nil {
 			t.Errorf("%s with a mistake: %v", s.name, err)
 		}
 	}
 	cut := []byte(sampleWiFi)[:bytes.Index([]byte(sampleWiFi), []byte("é"))+1]
-	if err := checkBytes(t, "networkmanager", "x.nmconnection", cut); !isBinary(err) {
+	if err := checkBytes(t, "networkmanager", "x.nmconnection", cut); !isNoText(err) {
 		t.Errorf("cut inside of a character: %v", err)
 	}
 }

@@ -254,9 +254,9 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// TestSamplesBinary: in formats that people write, NULs and broken UTF-8 are told
+// TestSamplesNoText: in formats that people write, NULs and broken UTF-8 are told
 // from mistakes.
-func TestSamplesBinary(t *testing.T) {
+func TestSamplesNoText(t *testing.T) {
 	for _, s := range samples(t) {
 		if d, _ := New().find(s.format); !d.byHand {
 			continue
@@ -267,16 +267,16 @@ func TestSamplesBinary(t *testing.T) {
 				continue
 			}
 			b := append(append(bytes.Clone(s.whole[:middle]), bad...), s.whole[middle:]...)
-			if err := checkBytes(t, s.format, s.name, b); !isBinary(err) {
+			if err := checkBytes(t, s.format, s.name, b); !isNoText(err) {
 				t.Errorf("%s with %q: %v", s.format, bad, err)
 			}
 			// A mistake before it does not hide it.
 			b = append([]byte("}]<"), b...)
-			if err := checkBytes(t, s.format, s.name, b); !isBinary(err) {
+			if err := checkBytes(t, s.format, s.name, b); !isNoText(err) {
 				t.Errorf("%s with a mistake and %q: %v", s.format, bad, err)
 			}
 		}
-		if err := checkBytes(t, s.format, s.name, []byte("[<mistake")); isBinary(err) {
+		if err := checkBytes(t, s.format, s.name, []byte("[<mistake")); isNoText(err) {
 			t.Errorf("%s with a mistake: %v", s.format, err)
 		}
 	}

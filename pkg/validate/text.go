@@ -38,7 +38,8 @@ func (t *text) Read(p []byte) (int, error) {
 }
 
 // verdict is what a parser found. A parser stops at the first mistake, which may be
-// an editor's; so it looks at the rest for what is none.
+// an editor's; so it looks at the rest for what is none, which is
+// the better reason.
 func (t *text) verdict(found error) error {
 	_, err := io.Copy(io.Discard, t)
 	if t.stream.err != nil {
@@ -89,9 +90,7 @@ func (t *text) characters(p []byte, last bool) {
 }
 
 func (t *text) damaged(before []byte, what string) {
-	fault := broken(t.format, "%s in line %d", what, t.line+bytes.Count(before, []byte{'\n'})+1)
-	fault.Binary = true
-	t.fault = fault
+	t.fault = broken(t.format, "%s in line %d", what, t.line+bytes.Count(before, []byte{'\n'})+1)
 }
 
 // unfinished counts the bytes at the end of p that begin a character and do not end it.

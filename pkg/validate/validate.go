@@ -32,7 +32,6 @@ type File struct {
 type Invalid struct {
 	Format Format
 	Reason string // what is wrong and where, for people; it holds no contents
-	Binary bool   // bytes that no editor writes: NULs, broken UTF-8
 	Beside bool   // it is whole, and does not fit a file beside it
 }
 
