@@ -2,6 +2,7 @@ package scan_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -256,4 +257,24 @@ func FuzzCacheUnmarshal(f *testing.F) {
 			t.Error("a cache does not survive being written")
 		}
 	})
+}
+
+// TestCacheKeepsEveryFlag: what an entry can say of a file outlives a restart.
+func TestCacheKeepsEveryFlag(t *testing.T) {
+	dir := t.TempDir()
+	write(t, "data", dir, "f")
+	space, err := userdata.NewSpace([]userdata.Root{{Name: "keys", Class: userdata.Keys, Path: dir}})
+	must(t, err)
+	s := scan.New(space, later, func(_ context.Context, _ scan.Contents, n *scan.Nature) {
+		n.Nul, n.Gap, n.Text, n.Ended, n.Dense, n.Open, n.Odd, n.Unsure = true, true, true, true, true, true, true, true
+	})
+	cache := mustScan(t, s, scan.Cache{}, scan.Options{}).Cache
+	want, _ := cache.Get("keys/f")
+	data, err := cache.Marshal()
+	must(t, err)
+	var again scan.Cache
+	must(t, again.Unmarshal(data))
+	if got, _ := again.Get("keys/f"); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
 }

@@ -20,7 +20,8 @@ const (
 	cacheVersion    = 3
 	maxCacheEntries = 1 << 24
 
-	flagsKnown = 1<<9 - 1 // see switches
+	flagCount  = 10 // see switches
+	flagsKnown = 1<<flagCount - 1
 
 	entrySize  = 192 // bytes of one entry, about
 	leastEntry = 40  // bytes of one entry at least: it has a digest
@@ -103,8 +104,8 @@ func (e *Entry) flags() uint16 {
 }
 
 // switches are where the flags of an entry are kept, in the order of their bits.
-func (e *Entry) switches() [10]*bool {
-	return [10]*bool{&e.Settled, &e.Nul, &e.Cut, &e.Gap, &e.Text, &e.Ended, &e.Dense, &e.Open, &e.Odd, &e.Unsure}
+func (e *Entry) switches() [flagCount]*bool {
+	return [flagCount]*bool{&e.Settled, &e.Nul, &e.Cut, &e.Gap, &e.Text, &e.Ended, &e.Dense, &e.Open, &e.Odd, &e.Unsure}
 }
 
 // Unmarshal replaces the cache by one that Marshal encoded. On an error the
