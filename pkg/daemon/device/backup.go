@@ -286,7 +286,7 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 		return err
 	}
 	r.keeper.setCard(state)
-	return r.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyTurn: nil, keyPending: nil}, t)
+	return r.adopt(ds, t)
 }
 
 // beyond is the generation after that, and after all that this device has given out:

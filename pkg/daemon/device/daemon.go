@@ -47,6 +47,7 @@ type Daemon struct {
 	damage     readerDamage
 	heals      chan struct{} // the reader has damaged blobs
 	settleAt   time.Time     // when the watchman may try to end a rotation again
+	drills     chan struct{} // a restore drill may be possible
 	quarantine reprovision.Quarantine
 	conn       *dbus.Conn // the caller's
 	bus        *busapi.Device
@@ -67,7 +68,7 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 		cfg: cfg, log: log, now: now, space: space, state: st,
 		scanner: scan.New(space, now, detect.Examiner()), looks: make(chan look, 8), asks: make(chan []detect.Finding, 1),
 		backups: make(chan struct{}, 1), pairings: make(chan struct{}, 1), proofs: make(chan struct{}, 1),
-		findings: newFindings(), heals: make(chan struct{}, 1),
+		findings: newFindings(), heals: make(chan struct{}, 1), drills: make(chan struct{}, 1),
 		quarantine: reprovision.Quarantine{
 			Dir: filepath.Join(cfg.StateDir, "quarantine"), Max: cfg.Reprovision.QuarantineMax,
 			Keep: cfg.Reprovision.QuarantineKeep.Duration, Now: now,

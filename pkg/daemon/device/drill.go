@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"time"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/session"
@@ -13,58 +12,8 @@ import (
 	"github.com/reprovision/reprovision/pkg/vault"
 )
 
-const (
-	drillPause = 10 * time.Minute // after a drill that could not be made
-	maxFailed  = 64               // blobs that a result names
-)
-
-// driller makes a restore drill from time to time: it proves that what lies at the reader
-// opens, and is what was saved.
-func (d *Daemon) driller(ctx context.Context) error {
-	every := d.cfg.Detect.VerifyEvery.Duration
-	if every == 0 {
-		return nil
-	}
-	for {
-		if err := sleep(ctx, d.untilDrill(every)); err != nil {
-			return err
-		}
-		if d.keeper.current() == nil || d.book.current() == nil {
-			if err := sleep(ctx, min(drillPause, every)); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, err := d.Verify(ctx, 0); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			d.log.Warn("cannot make a restore drill", "error", err)
-			if err := sleep(ctx, min(drillPause, every)); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// untilDrill counts from the last drill, so that restarts neither skip nor repeat one.
-func (d *Daemon) untilDrill(every time.Duration) time.Duration {
-	last, known := d.lastDrill()
-	if !known {
-		return 0 // the first one follows the first backup
-	}
-	return min(max(time.Unix(last.Time, 0).Add(every).Sub(d.now()), 0), every)
-}
-
-// lastDrill is the last drill.
-func (d *Daemon) lastDrill() (last busapi.VerifyResult, known bool) {
-	known, err := d.state.load(keyVerified, &last)
-	if err != nil {
-		d.log.Warn("cannot read when the last restore drill was", "error", err)
-		return busapi.VerifyResult{}, false
-	}
-	return last, known
-}
+// maxFailed is how many blobs a result names.
+const maxFailed = 64
 
 // Verify is a restore drill.
 func (d *Daemon) Verify(ctx context.Context, bytes int64) (busapi.VerifyResult, error) {

@@ -20,6 +20,7 @@ func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
 		d.greet(ctx)
 		d.request(look{why: "session", critical: true})
 		d.auto.meet(s)
+		d.maybeDrill()
 	})
 	due := make(chan struct{}, 1)
 	due <- struct{}{}

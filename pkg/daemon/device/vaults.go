@@ -293,6 +293,7 @@ func fetchFrom(s *session.Session, id vault.VaultID, snapshot vault.SnapshotID) 
 
 // adopt makes a data set the reference from now on.
 func (d *Daemon) adopt(ds *vault.DataSet, t turn) error {
+	defer d.maybeDrill()
 	return d.book.adopt(ds, map[string][]byte{keyPrepared: nil, keyTurn: nil, keyPending: nil}, t)
 }
 
