@@ -1,18 +1,16 @@
 package watch
 
 import (
-	"path/filepath"
-
 	"golang.org/x/sys/unix"
 )
 
 const (
-	selfMask = unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_ONLYDIR | unix.IN_MASK_ADD
+	selfMask = unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_ONLYDIR | unix.IN_DONT_FOLLOW | unix.IN_MASK_ADD
 	wayMask  = selfMask | unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO
 )
 
 // anchor watches the ways to some places: each directory from / down to the place
-// itself. It tells when a place may have come, gone, or turned into another one,
+// itself, and where symlinks lead on the way. It tells when a place may have come, gone, or turned into another one,
 // and says nothing of what happens beside the way or inside a place.
 type anchor struct {
 	ino  *inotify
@@ -28,50 +26,24 @@ func openAnchor() (*anchor, error) {
 }
 
 // set watches the ways to these absolute paths, and no others. What does not
-// exist is not watched: the directory above it tells when it comes.
-func (a *anchor) set(paths []string) {
-	ways := make(map[int32]map[string]bool)
-	for dir, names := range waysTo(paths) {
-		mask := uint32(wayMask)
-		if len(names) == 0 {
-			mask = selfMask
-		}
-		wd, err := a.ino.add(dir, mask)
-		if err != nil {
-			continue
-		}
-		if ways[wd] == nil {
-			ways[wd] = make(map[string]bool)
-		}
-		for name := range names {
-			ways[wd][name] = true
+// exist is not watched: the directory above it tells when it comes. It returns the
+// paths of which something may come or go unnoticed, for a directory on the way
+// cannot be watched, or looked into.
+func (a *anchor) set(paths []string) (blind map[string]bool) {
+	t := trail{ino: a.ino, ways: make(map[int32]map[string]bool)}
+	blind = make(map[string]bool)
+	for _, p := range paths {
+		if err := t.follow(p); err != nil {
+			blind[p] = true
 		}
 	}
 	for wd := range a.ways {
-		if _, ok := ways[wd]; !ok {
+		if _, ok := t.ways[wd]; !ok {
 			a.ino.remove(wd)
 		}
 	}
-	a.ways = ways
-}
-
-// waysTo lists the directories on the ways, each with the names that lead on.
-func waysTo(paths []string) map[string]map[string]bool {
-	ways := make(map[string]map[string]bool)
-	for _, p := range paths {
-		if ways[p] == nil {
-			ways[p] = make(map[string]bool)
-		}
-		for dir := p; dir != "/" && dir != "."; {
-			name := filepath.Base(dir)
-			dir = filepath.Dir(dir)
-			if ways[dir] == nil {
-				ways[dir] = make(map[string]bool)
-			}
-			ways[dir][name] = true
-		}
-	}
-	return ways
+	a.ways = t.ways
+	return blind
 }
 
 // read takes in what has happened. moved tells that a place is worth a look; lost

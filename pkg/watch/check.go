@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -13,7 +14,7 @@ func (l *loop) lose(roots ...*root) {
 	for _, r := range roots {
 		if r.via != "" {
 			l.unwatch(r)
-			l.hints.rescan(r.Name)
+			l.hints.rescan(r.Name, false)
 		}
 	}
 }
@@ -46,6 +47,7 @@ func (l *loop) check() {
 func (l *loop) lookAround() (found bool) {
 	l.setAnchor()
 	l.next = time.Time{}
+	defer l.rest()
 	for _, r := range l.roots {
 		now, err := look(r.Path)
 		if err == nil && r.via != "" && now.same(r.place) {
@@ -73,7 +75,10 @@ func (l *loop) setAnchor() {
 			paths = append(paths, r.place.mounts...)
 		}
 	}
-	l.anchor.set(paths)
+	blind := l.anchor.set(paths)
+	for _, r := range l.roots {
+		r.anchored = !blind[r.Path]
+	}
 }
 
 // watch begins to watch a root, by fanotify if that is allowed and possible.
@@ -99,20 +104,34 @@ func (l *loop) watch(r *root) (err error) {
 	return err
 }
 
-// report says in a hint and in the log what became of a root.
+// report says in a hint and in the log what became of a root. That one is not there
+// is no reason to look for it: the anchor tells when it comes. One that is there and
+// cannot be watched, or that may come unnoticed, is looked for from time to time.
 func (l *loop) report(r *root, err error) {
 	log := l.log.With(slog.String("root", r.Name), slog.String("path", r.Path))
 	if err == nil {
 		l.inUse.Store(l.using()) // so that whoever hears the hint can tell
-		l.hints.rescan(r.Name)
+		l.hints.rescan(r.Name, false)
 		r.err = ""
 		log.Info("a root is being watched", "backend", string(r.via))
 		return
 	}
-	l.next = time.Now().Add(retry)
-	if r.err != err.Error() {
-		r.err = err.Error()
+	blind := !r.anchored || !errors.Is(err, errNoDirectory)
+	if blind {
+		l.next = l.now().Add(l.pause)
+	}
+	if said := err.Error(); r.err != said || r.blind != blind {
+		r.err, r.blind = said, blind
+		l.hints.rescan(r.Name, blind)
 		log.Warn("a root cannot be watched", "err", err)
+	}
+}
+
+// rest makes the next wait for what cannot be watched a longer one, and the first
+// one short when there has been none.
+func (l *loop) rest() {
+	if l.next.IsZero() {
+		l.pause = retryFirst
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 type pending struct {
 	names  map[userdata.Name]struct{}
 	rescan bool
+	blind  bool
 }
 
 // coalescer merges a burst of events into one hint for each root.
@@ -45,8 +46,10 @@ func (c *coalescer) add(n userdata.Name) {
 	})
 }
 
-func (c *coalescer) rescan(root string) {
-	c.change(root, func(p *pending) { p.rescan, p.names = true, nil })
+// rescan says that anything may have happened in a root, and whether it is told from
+// now on what happens there.
+func (c *coalescer) rescan(root string, blind bool) {
+	c.change(root, func(p *pending) { p.rescan, p.blind, p.names = true, blind, nil })
 }
 
 func (c *coalescer) change(root string, do func(*pending)) {
@@ -70,7 +73,7 @@ func (c *coalescer) take() (Hint, bool) {
 	defer c.mu.Unlock()
 	for root, p := range c.roots {
 		delete(c.roots, root)
-		h := Hint{Root: root, Rescan: p.rescan}
+		h := Hint{Root: root, Rescan: p.rescan, Blind: p.blind}
 		for n := range p.names {
 			h.Names = append(h.Names, n)
 		}

@@ -10,11 +10,12 @@
 //
 // Each root is watched as a place, not as one directory: when it is removed,
 // replaced, mounted over or unmounted there is a hint to rescan it, and another
-// when it is there again.
+// when it is there again. Where it is missing the directories that exist on the way to it
+// are watched, and the mounts.
 //
 // New starts nothing. Run owns the goroutines and descriptors and ends them all.
-// Nothing wakes up while nothing happens, but for a slow retry while a root
-// cannot be watched. No descriptor is kept open in a root, so it can be
+// Nothing wakes up while nothing happens, but for an ever slower retry
+// while a root is there and cannot be watched. No descriptor is kept open in a root, so it can be
 // unmounted. The package belongs to the mechanism layer and knows nothing of
 // contents; the daemons import it. It is written for Linux.
 package watch

@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	// retry is how often a root that is not watched is looked for. The anchor
-	// mostly tells sooner.
-	retry = 10 * time.Second
+	// retryFirst and retryLast bound the wait, which doubles, before a root is looked
+	// for again that lies there and cannot be watched, or whose coming nothing tells.
+	retryFirst = 10 * time.Second
+	retryLast  = time.Hour
 	// breath is the pause after a wake-up, in which the kernel merges what goes on
 	// happening.
 	breath = 100 * time.Millisecond
@@ -24,15 +25,17 @@ type loop struct {
 	hints  *coalescer
 	roots  []*root
 	anchor *anchor
-	tree   *tree // nil while no root needs it
-	fan    *fan  // nil where it is not permitted
-	mounts int   // descriptor that tells of mounts and unmounts, or -1
-	stop   int   // descriptor that tells of the context's end
-	next   time.Time
+	tree   *tree         // nil while no root needs it
+	fan    *fan          // nil where it is not permitted
+	mounts int           // descriptor that tells of mounts and unmounts, or -1
+	stop   int           // descriptor that tells of the context's end
+	next   time.Time     // then to look again; zero for never
+	pause  time.Duration // before that
+	now    func() time.Time
 }
 
 func newLoop(w *Watcher, hints *coalescer) (*loop, error) {
-	l := &loop{Watcher: w, hints: hints, mounts: -1, stop: -1}
+	l := &loop{Watcher: w, hints: hints, mounts: -1, stop: -1, pause: retryFirst, now: time.Now}
 	for _, r := range w.space.Roots() {
 		l.roots = append(l.roots, &root{Root: r})
 	}
@@ -143,12 +146,16 @@ func (l *loop) timeout() int {
 	if l.next.IsZero() {
 		return -1
 	}
-	return int(max(0, time.Until(l.next)).Milliseconds()) + 1
+	return int(max(0, l.next.Sub(l.now())).Milliseconds()) + 1
 }
 
 // handle takes in what the ready descriptors tell.
 func (l *loop) handle(ready map[int]bool) {
-	again := ready[l.mounts] || !l.next.IsZero() && !time.Now().Before(l.next)
+	due := !l.next.IsZero() && !l.now().Before(l.next)
+	if due {
+		l.pause = min(2*l.pause, retryLast)
+	}
+	again := due || ready[l.mounts]
 	if ready[l.anchor.ino.fd] {
 		moved, lost, err := l.anchor.read()
 		again = again || moved
@@ -192,7 +199,7 @@ func (l *loop) readFan() (again bool) {
 			continue
 		}
 		if lost || err != nil {
-			l.hints.rescan(r.Name)
+			l.hints.rescan(r.Name, false)
 		}
 		for _, h := range happened {
 			if n, ok := r.name(h.path); ok {

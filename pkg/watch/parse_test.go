@@ -218,7 +218,7 @@ func TestCoalescing(t *testing.T) {
 			t.Errorf("the hint came after %v", took)
 		}
 		c.add("keys/a")
-		c.rescan("keys")
+		c.rescan("keys", false)
 		c.add("keys/b")
 		if h := <-out; !h.Rescan || h.Names != nil {
 			t.Errorf("%+v", h)

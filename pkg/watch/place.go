@@ -30,7 +30,7 @@ func (p place) same(o place) bool {
 // look finds out what lies at the path now.
 func look(path string) (place, error) {
 	real, err := filepath.EvalSymlinks(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return place{}, errNoDirectory
 	}
 	if err != nil {
@@ -56,6 +56,9 @@ type root struct {
 	place place
 	via   Backend // "" while it is not watched
 	err   string  // why not, as last logged
+	blind bool    // and nothing tells when that changes
+	// anchored: all of the way to it is watched, as far as there is one.
+	anchored bool
 }
 
 // name turns a path below the root's place into an item's name.

@@ -88,10 +88,27 @@ func TestARootThatIsMissingAtFirst(t *testing.T) {
 	conform(t, func(t *testing.T, backend watch.Backend, newDir func() string) {
 		root := filepath.Join(newDir(), "a", "b", "keys")
 		s := start(t, backend, map[string]string{"keys": root})
+		s.wantRescan("keys")
+		s.settle()
 		must(t, os.MkdirAll(root, 0o700))
 		s.wantRescan("keys")
-		write(t, "x", root, "f")
-		s.wantName("keys/f")
+		s.wantWatched(filepath.Join(root, "f"), "keys/f")
+	})
+}
+
+// TestARootBehindASymlinkToNowhere: what the symlink leads to comes later, as a memory
+// card does.
+func TestARootBehindASymlinkToNowhere(t *testing.T) {
+	conform(t, func(t *testing.T, backend watch.Backend, newDir func() string) {
+		dir := newDir()
+		must(t, os.Symlink("media/../media/card", filepath.Join(dir, "keys")))
+		must(t, os.Mkdir(filepath.Join(dir, "media"), 0o700))
+		s := start(t, backend, map[string]string{"keys": filepath.Join(dir, "keys", "root")})
+		s.wantRescan("keys")
+		s.settle()
+		must(t, os.MkdirAll(filepath.Join(dir, "media", "card", "root"), 0o700))
+		s.wantRescan("keys")
+		s.wantWatched(filepath.Join(dir, "media", "card", "root", "f"), "keys/f")
 	})
 }
 

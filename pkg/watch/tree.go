@@ -216,7 +216,7 @@ func (t *tree) take(n *node, e inotifyEvent) {
 // changed.
 func (t *tree) hint(name userdata.Name) {
 	if t.blind[name.Root()] {
-		t.hints.rescan(name.Root())
+		t.hints.rescan(name.Root(), false)
 		return
 	}
 	t.hints.add(name)

@@ -43,8 +43,12 @@ type Hint struct {
 	Names []userdata.Name
 	// Rescan tells that anything in the root may have changed, or the root itself:
 	// it was lost or found, or there was too much to name. Names is then empty.
-	// Each root's first hint is such a one, given when its watch has begun.
+	// Each root's first hint is such a one, given when its watch has begun; for one
+	// that is missing, when it is sure to be told that it comes.
 	Rescan bool
+	// Blind tells that from now on what happens in the root, or that it comes, is not
+	// told, until there is another rescan of it.
+	Blind bool
 }
 
 // Watcher watches a user-data space.

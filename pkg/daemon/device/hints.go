@@ -44,7 +44,7 @@ func (n *news) take(h watch.Hint) {
 		n.roots = make(map[string]bool)
 	}
 	if h.Rescan {
-		n.roots[h.Root], n.unnamed = true, true
+		n.roots[h.Root], n.unnamed = !h.Blind, true
 	}
 	n.names = append(n.names, h.Names...)
 }

@@ -28,6 +28,8 @@ func TestNews(t *testing.T) {
 	}{
 		{"the watch begins", nil, started, nil},
 		{"one root is not watched", started[:1], []watch.Hint{a}, nil},
+		{"one root is missing", append(slices.Clone(started), watch.Hint{Root: "user-data", Rescan: true}), []watch.Hint{a}, []userdata.Name{"keys/a"}},
+		{"one root cannot be watched", append(slices.Clone(started), watch.Hint{Root: "user-data", Rescan: true, Blind: true}), []watch.Hint{a}, nil},
 		{"no root is watched", nil, []watch.Hint{a}, nil},
 		{"a name", started, []watch.Hint{a}, []userdata.Name{"keys/a"}},
 		{"names in two roots", started, []watch.Hint{a, b}, []userdata.Name{"keys/a", "user-data/b"}},
