@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -26,7 +28,7 @@ type state struct {
 	db *bolt.DB
 }
 
-// The keys of the one bucket.
+// The keys.
 const (
 	keyReference = "reference" // the last committed data set, as vault encodes it
 	keySeen      = "seen"      // how its files were observed when last intact
@@ -45,6 +47,18 @@ const (
 )
 
 func stateBucket() []byte { return []byte("state") }
+
+// bucketOf is where a key is kept. What may be many megabytes has a bucket of its own:
+// bbolt writes anew all that shares a page with what is stored, however long it is,
+// and makes a copy of it in memory.
+func bucketOf(key string) []byte {
+	if slices.Contains(largeKeys(), key) {
+		return []byte(key)
+	}
+	return stateBucket()
+}
+
+func largeKeys() []string { return []string{keyReference, keySeen, keyPrepared} }
 
 // pendingBackup makes a repeated attempt build the same blobs as the one that
 // was cut short, so that what the reader has is not sent again.
@@ -75,14 +89,30 @@ func openState(dir string, now time.Time, log *slog.Logger) (*state, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %s: %w", file, err)
 	}
-	err = db.Update(func(tx *bolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(stateBucket())
-		return err
-	})
-	if err != nil {
+	if err = db.Update(setUp); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot set up %s: %w", file, err), db.Close())
 	}
 	return &state{db: db}, nil
+}
+
+// setUp makes the buckets, and puts what an earlier version kept in one into its own.
+func setUp(tx *bolt.Tx) error {
+	all, err := tx.CreateBucketIfNotExists(stateBucket())
+	if err != nil {
+		return err
+	}
+	for _, key := range largeKeys() {
+		own, err := tx.CreateBucketIfNotExists(bucketOf(key))
+		if err != nil {
+			return err
+		}
+		if value := bytes.Clone(all.Get([]byte(key))); value != nil {
+			if err := errors.Join(own.Put([]byte(key), value), all.Delete([]byte(key))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // openTime is how long to wait for another process to let go of the database.
@@ -113,15 +143,13 @@ func openDB(file string) (db *bolt.DB, err error) {
 }
 
 func checkDB(db *bolt.DB) error {
+	sum := crc32.NewIEEE() // what is not touched is not read
 	return db.View(func(tx *bolt.Tx) error {
-		b := tx.Bucket(stateBucket())
-		if b == nil {
-			return nil
-		}
-		sum := crc32.NewIEEE() // what is not touched is not read
-		return b.ForEach(func(_, v []byte) error {
-			_, err := sum.Write(v)
-			return err
+		return tx.ForEach(func(_ []byte, b *bolt.Bucket) error {
+			return b.ForEach(func(_, v []byte) error {
+				_, err := sum.Write(v)
+				return err
+			})
 		})
 	})
 }
@@ -147,7 +175,7 @@ func (s *state) close() error { return s.db.Close() }
 func (s *state) get(key string) ([]byte, error) {
 	var out []byte
 	err := s.db.View(func(tx *bolt.Tx) error {
-		out = append(out, tx.Bucket(stateBucket()).Get([]byte(key))...)
+		out = append(out, tx.Bucket(bucketOf(key)).Get([]byte(key))...)
 		return nil
 	})
 	if err != nil {
@@ -159,9 +187,9 @@ func (s *state) get(key string) ([]byte, error) {
 // put stores several values in one transaction; a nil value deletes its key.
 func (s *state) put(values map[string][]byte) error {
 	err := s.db.Update(func(tx *bolt.Tx) error {
-		b := tx.Bucket(stateBucket())
 		for key, value := range values {
 			var err error
+			b := tx.Bucket(bucketOf(key))
 			if value == nil {
 				err = b.Delete([]byte(key))
 			} else {
@@ -221,7 +249,7 @@ func (s *state) dataSet(key string) (*vault.DataSet, error) {
 func (s *state) seen() (scan.Cache, error) {
 	var c scan.Cache
 	err := s.db.View(func(tx *bolt.Tx) error {
-		if raw := tx.Bucket(stateBucket()).Get([]byte(keySeen)); raw != nil {
+		if raw := tx.Bucket(bucketOf(keySeen)).Get([]byte(keySeen)); raw != nil {
 			return c.Unmarshal(raw) // which keeps nothing of raw
 		}
 		return nil
