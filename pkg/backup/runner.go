@@ -117,9 +117,9 @@ func (f *filling) order() []userdata.Name {
 		}
 	}
 	if f.Base != nil {
-		for _, e := range f.Base.Entries() {
-			if !f.space[e.Name.Root()] {
-				all = append(all, place{e.Name, e.Class.Rank()})
+		for _, it := range f.Base.Manifest().Items() {
+			if !f.space[it.Name.Root()] {
+				all = append(all, place{it.Name, it.Class.Rank()})
 			}
 		}
 	}

@@ -13,10 +13,13 @@ import (
 // where their contents lie. It does not change once made, and may be read by
 // several goroutines at once.
 type DataSet struct {
-	vault   VaultID
-	header  Header
-	parts   [partCount]partList
-	entries []Entry // of all loaded parts, sorted by name
+	vault  VaultID
+	header Header
+	parts  [partCount]partList
+	// items are those of all loaded parts, and extents where the contents of each lie,
+	// in the same order: apart, so that whoever wants a manifest only shares it.
+	items   manifest.Manifest
+	extents [][]Extent
 }
 
 // partList is the chain of index blobs of one part.
@@ -42,32 +45,40 @@ func (d *DataSet) Header() Header { return d.header.clone() }
 // Complete tells whether both parts were loaded; LoadCritical loads one only.
 func (d *DataSet) Complete() bool { return d.parts[Critical].loaded && d.parts[Bulk].loaded }
 
-// Manifest is the list of the items of all loaded parts.
-func (d *DataSet) Manifest() manifest.Manifest {
-	items := make([]manifest.Item, len(d.entries))
-	for i, e := range d.entries {
-		items[i] = e.Item
+// hold takes the entries in, which are sorted by name.
+func (d *DataSet) hold(entries []Entry) error {
+	items := make([]manifest.Item, len(entries))
+	d.extents = make([][]Extent, len(entries))
+	for i, e := range entries {
+		items[i], d.extents[i] = e.Item, e.Extents
 	}
-	m, err := manifest.New(items)
-	if err != nil {
-		return manifest.Manifest{} // cannot be: every way to a DataSet refuses a name that stands twice
-	}
-	return m
+	var err error
+	d.items, err = manifest.New(items)
+	return err
 }
 
-// Entries returns the entries of all loaded parts, sorted by name. The caller
-// must not change them.
-func (d *DataSet) Entries() []Entry { return d.entries }
+// Manifest is the list of the items of all loaded parts. It takes no memory of its own.
+func (d *DataSet) Manifest() manifest.Manifest { return d.items }
+
+// Entries returns the entries of all loaded parts, sorted by name. What they point to
+// must not be changed.
+func (d *DataSet) Entries() []Entry {
+	entries := make([]Entry, d.items.Len())
+	for i, it := range d.items.Items() {
+		entries[i] = Entry{Item: it, Extents: d.extents[i]}
+	}
+	return entries
+}
 
 // Entry returns the entry of that name.
 func (d *DataSet) Entry(name userdata.Name) (Entry, bool) {
-	i, ok := slices.BinarySearchFunc(d.entries, name, func(e Entry, n userdata.Name) int {
-		return cmp.Compare(e.Name, n)
+	i, ok := slices.BinarySearchFunc(d.items.Items(), name, func(it manifest.Item, n userdata.Name) int {
+		return cmp.Compare(it.Name, n)
 	})
 	if !ok {
 		return Entry{}, false
 	}
-	return d.entries[i], true
+	return Entry{Item: d.items.Items()[i], Extents: d.extents[i]}, true
 }
 
 // Packs lists the packs that hold the contents of the named entries, in the
@@ -117,8 +128,11 @@ type span struct{ off, len uint32 }
 // live maps each pack of the part that an entry refers to to what is referred to.
 func (d *DataSet) live(part Part) map[BlobID]map[span]bool {
 	live := make(map[BlobID]map[span]bool)
-	for _, e := range d.partEntries(part) {
-		for _, x := range e.Extents {
+	for i, it := range d.items.Items() {
+		if PartOf(it.Class) != part {
+			continue
+		}
+		for _, x := range d.extents[i] {
 			if live[x.Pack] == nil {
 				live[x.Pack] = make(map[span]bool)
 			}
@@ -131,9 +145,9 @@ func (d *DataSet) live(part Part) map[BlobID]map[span]bool {
 // partEntries are the entries of one part, sorted by name.
 func (d *DataSet) partEntries(part Part) []Entry {
 	var of []Entry
-	for _, e := range d.entries {
-		if PartOf(e.Class) == part {
-			of = append(of, e)
+	for i, it := range d.items.Items() {
+		if PartOf(it.Class) == part {
+			of = append(of, Entry{Item: it, Extents: d.extents[i]})
 		}
 	}
 	return of
@@ -175,24 +189,41 @@ func (d *DataSet) Waste(part Part) (dead float64, packs int) {
 func assemble(vault VaultID, h Header, parts [partCount]*chain) (*DataSet, error) {
 	d := &DataSet{vault: vault, header: h}
 	for p, c := range parts {
+		if c != nil {
+			d.parts[p] = partList{loaded: true, chain: c.infos}
+		}
+	}
+	entries, err := together(h, parts)
+	if err != nil {
+		return nil, err
+	}
+	sum, ok := totalBytes(entries)
+	if !ok || d.Complete() && (len(entries) != h.Items || sum != h.Bytes) {
+		return nil, fmt.Errorf("%w: %d items of %d bytes where its header says %d of %d", ErrDataSet, len(entries), sum, h.Items, h.Bytes)
+	}
+	return d, d.hold(entries)
+}
+
+// together are the entries of all parts that were read.
+func together(h Header, parts [partCount]*chain) ([]Entry, error) {
+	n := 0
+	for _, c := range parts {
+		if c != nil {
+			n += len(c.entries)
+		}
+	}
+	entries := make([]Entry, 0, n)
+	for _, c := range parts {
 		if c == nil {
 			continue
 		}
-		d.parts[p] = partList{loaded: true, chain: c.infos}
 		for _, e := range c.entries {
 			if e.Class != h.Roots[e.Name.Root()] {
 				return nil, entryError(e.Name, "class %s, its root has %q", e.Class, h.Roots[e.Name.Root()])
 			}
-			d.entries = append(d.entries, e)
+			entries = append(entries, e)
 		}
 	}
-	sortEntries(d.entries)
-	if err := checkTree(d.entries); err != nil {
-		return nil, err
-	}
-	sum, ok := totalBytes(d.entries)
-	if !ok || d.Complete() && (len(d.entries) != h.Items || sum != h.Bytes) {
-		return nil, fmt.Errorf("%w: %d items of %d bytes where its header says %d of %d", ErrDataSet, len(d.entries), sum, h.Items, h.Bytes)
-	}
-	return d, nil
+	sortEntries(entries)
+	return entries, checkTree(entries)
 }

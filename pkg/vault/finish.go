@@ -49,7 +49,10 @@ func (w *Writer) finish(ctx context.Context) (*DataSet, error) {
 	if !ok {
 		return nil, fmt.Errorf("sizes overflow: %w", ErrLimit)
 	}
-	d := &DataSet{vault: w.cfg.Vault, entries: entries, header: w.header()}
+	d := &DataSet{vault: w.cfg.Vault, header: w.header()}
+	if err := d.hold(entries); err != nil {
+		return nil, err
+	}
 	d.header.Items, d.header.Bytes = len(entries), sum
 	for _, p := range Parts() {
 		chain, err := w.chain(ctx, p, d)
@@ -113,8 +116,10 @@ func (w *Writer) entries() []Entry {
 		entries = append(entries, Entry{Item: p.item, Extents: w.pack[PartOf(p.item.Class)].extents(p.refs)})
 	}
 	sortEntries(entries)
-	if b := w.cfg.Base; b != nil && w.cfg.Mode == Incremental && slices.EqualFunc(entries, b.entries, Entry.same) {
-		return b.entries
+	if b := w.cfg.Base; b != nil && w.cfg.Mode == Incremental {
+		if was := b.Entries(); slices.EqualFunc(entries, was, Entry.same) {
+			return was
+		}
 	}
 	return entries
 }

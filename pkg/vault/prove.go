@@ -40,7 +40,7 @@ type Proof struct {
 // NewProof prepares the comparison.
 func NewProof(key Key, ds *DataSet) *Proof {
 	p := &Proof{key: key, ds: ds, within: make(map[BlobID][]Entry)}
-	for _, e := range ds.entries {
+	for _, e := range ds.Entries() {
 		for _, x := range e.Extents {
 			list := p.within[x.Pack]
 			if n := len(list); n == 0 || list[n-1].Name != e.Name {
