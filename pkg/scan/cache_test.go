@@ -63,6 +63,18 @@ func TestDeepScanReadsEverything(t *testing.T) {
 	}
 }
 
+// TestDeepOfTheCriticalOnly reads the keys again, and nothing else.
+func TestDeepOfTheCriticalOnly(t *testing.T) {
+	s, dir := twoRoots(t)
+	write(t, "data", dir, "keys", "f")
+	write(t, "other data", dir, "user-data", "f")
+	first := mustScan(t, s, scan.Cache{}, scan.Options{})
+	res := mustScan(t, s, first.Cache, scan.Options{DeepCritical: true})
+	if res.FilesRead != 1 || res.BytesRead != 4 || !reflect.DeepEqual(res.Cache, first.Cache) {
+		t.Errorf("read %d files, %d bytes", res.FilesRead, res.BytesRead)
+	}
+}
+
 // TestSilentChangeIsSeenDeepOnly has a file whose contents are not what the cache
 // says though its metadata are.
 func TestSilentChangeIsSeenDeepOnly(t *testing.T) {

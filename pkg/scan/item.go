@@ -73,7 +73,7 @@ func (w *walk) file(ctx context.Context, d dir, name userdata.Name, base string,
 	if isKnown {
 		known = &w.cache.entries[at]
 		name = known.name // so that it is in memory once
-		if !w.opts.Deep && known.trusted(observe(st)) {
+		if !w.opts.deep(d.class) && known.trusted(observe(st)) {
 			w.keep(d, name, st, at, &known.Entry)
 			return nil
 		}

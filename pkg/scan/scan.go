@@ -23,7 +23,10 @@ var ErrNoRoot = errors.New("no such root")
 
 // Options tells how to scan. The zero Options is a quick scan at full speed.
 type Options struct {
-	Deep   bool          // read every byte again, whatever the cache says
+	Deep bool // read every byte again, whatever the cache says
+	// DeepCritical has that done with the service books and keys.
+	DeepCritical bool
+
 	Rate   int64         // bytes of contents per second at most; 0 is no limit
 	Settle time.Duration // see Entry.Settled; 0 is DefaultSettle
 	// Hands is how many files are looked at side by side, at most 16; 0 is one.
@@ -31,6 +34,8 @@ type Options struct {
 	// goroutine, and with the priority of its thread.
 	Hands int
 }
+
+func (o Options) deep(c userdata.Class) bool { return o.Deep || o.DeepCritical && c.Critical() }
 
 // Scanner walks a user-data space.
 type Scanner struct {

@@ -43,7 +43,7 @@ func openFan() (*fan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use fanotify: %w", err)
 	}
-	return &fan{fd: fd, buf: make([]byte, 256<<10), known: make(map[fanHandle][]string)}, nil
+	return &fan{fd: fd, buf: make([]byte, 64<<10), known: make(map[fanHandle][]string)}, nil
 }
 
 func (f *fan) close() { _ = unix.Close(f.fd) }

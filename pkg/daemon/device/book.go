@@ -143,13 +143,6 @@ func (b *book) blur() {
 	b.looked = nil
 }
 
-// size is about how many items there are.
-func (b *book) size() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return max(b.last.Len(), b.manifest().Len())
-}
-
 // reading is the number of the last reading beside the looks.
 func (b *book) reading() uint64 {
 	b.mu.Lock()
@@ -254,7 +247,7 @@ func (b *book) edited(now scan.Result) []userdata.Name {
 		return nil
 	}
 	var names []userdata.Name
-	for _, it := range b.dataSet.Entries() {
+	for _, it := range b.dataSet.Manifest().Items() {
 		is, there := now.Manifest.Find(it.Name)
 		was, known := b.seen.Get(it.Name)
 		if known && was.Digest == it.Digest && (!there || is.Digest != it.Digest) {

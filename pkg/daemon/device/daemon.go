@@ -44,6 +44,7 @@ type Daemon struct {
 	looks      chan look
 	asks       chan []detect.Finding // damage that waits for the owner's word
 	findings   *findings
+	thrift     thrift
 	damage     readerDamage
 	heals      chan struct{} // the reader has damaged blobs
 	settleAt   time.Time     // when the watchman may try to end a rotation again
@@ -85,11 +86,9 @@ func (d *Daemon) open(bus start.Bus) error {
 	if d.keys, err = keyring.Open(filepath.Join(d.cfg.StateDir, "keyring")); err != nil {
 		return err
 	}
-	d.book = openBook(d.state, d.log)
-	if err = d.state.reopen(); err != nil {
+	if err := d.openBook(); err != nil {
 		return err
 	}
-	debug.FreeOSMemory() // what reading the book took, so that the first look does not come on top of it
 	if d.cfg.Detect.Watch != "off" {
 		if d.watcher, err = watch.New(d.space, watch.Config{Backend: watch.Backend(d.cfg.Detect.Watch)}, d.log); err != nil {
 			return err
@@ -107,6 +106,16 @@ func (d *Daemon) open(bus start.Bus) error {
 	d.conn, d.bus = bus.Conn, busapi.NewDevice(bus.Conn, d, d.log)
 	d.ops = newOperations(d.bus.Refresh)
 	return nil
+}
+
+// openBook reads the book, and gives back the memory that this took, so that the first
+// look does not come on top of it.
+func (d *Daemon) openBook() error {
+	defer d.thrift.begin()()
+	d.book = openBook(d.state, d.log)
+	err := d.state.reopen()
+	debug.FreeOSMemory()
+	return err
 }
 
 // Run serves until the context ends, then ends everything that it started.

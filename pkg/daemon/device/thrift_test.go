@@ -5,22 +5,27 @@ import (
 	"testing"
 )
 
-// TestThrifty: the bound grows with the items, is never above one that is set already,
-// and ends.
-func TestThrifty(t *testing.T) {
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
-	for _, was := range []int64{1 << 40, 64 << 20} {
-		debug.SetMemoryLimit(was)
-		for _, items := range []int{0, 10_000, 1_000_000} {
-			restore := thrifty(items)
-			want := min(was, max(12<<20, 6<<20+1536*int64(items)))
-			if got := debug.SetMemoryLimit(-1); got != want {
-				t.Errorf("%d bytes for %d items, want %d", got, items, want)
-			}
-			restore()
-			if got := debug.SetMemoryLimit(-1); got != was {
-				t.Errorf("%d bytes afterwards, want %d", got, was)
-			}
+// TestThrift: the collector is more eager while looks last, in whichever order they end,
+// and as before when the last has ended; it is never less eager than it was.
+func TestThrift(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	percent := func(want int, when string) {
+		t.Helper()
+		got := debug.SetGCPercent(100)
+		debug.SetGCPercent(got)
+		if got != want {
+			t.Errorf("%s: %d percent, want %d", when, got, want)
 		}
+	}
+	for was, during := range map[int]int{100: thriftPercent, 10: 10, -1: thriftPercent} {
+		debug.SetGCPercent(was)
+		var th thrift
+		first := th.begin()
+		percent(during, "one look")
+		second := th.begin()
+		first()
+		percent(during, "the first has ended")
+		second()
+		percent(was, "both have ended")
 	}
 }

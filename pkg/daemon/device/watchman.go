@@ -106,9 +106,9 @@ const tries = 5
 // inspect scans and judges. Damage is believed once two looks in a row agree on
 // it, the settling time apart.
 func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
-	defer thrifty(d.book.size())()
+	defer d.thrift.begin()()
 	reading := d.book.reading()
-	seen, err := d.glance(ctx, l, d.stale(l))
+	seen, err := d.glance(ctx, l, d.book.cache())
 	var confirmed []detect.Finding
 	for try := 0; err == nil && try < tries && len(confirmed) < len(seen.report.Damaged()); try++ {
 		if err := sleep(ctx, d.cfg.Detect.Settle.Duration); err != nil {
@@ -147,15 +147,6 @@ func (d *Daemon) beingWritten(seen sight) map[userdata.Name]bool {
 	return open
 }
 
-// stale is the cache without what the look is to read anew.
-func (d *Daemon) stale(l look) scan.Cache {
-	cache := d.book.cache()
-	if l.critical && !l.deep {
-		cache = cache.With(scan.Cache{}, d.critical())
-	}
-	return cache
-}
-
 // glance scans, or where it is known what happened looks there only, and judges once.
 func (d *Daemon) glance(ctx context.Context, l look, cache scan.Cache) (sight, error) {
 	v, err := d.refresh(ctx, l)
@@ -163,7 +154,7 @@ func (d *Daemon) glance(ctx context.Context, l look, cache scan.Cache) (sight, e
 		v = new(view)
 		d.book.blur() // the old view need not be in memory beside the new one
 		start := time.Now()
-		v.now, err = d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep, Hands: runtime.GOMAXPROCS(0)})
+		v.now, err = d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep, DeepCritical: l.critical, Hands: runtime.GOMAXPROCS(0)})
 		v.took = time.Since(start)
 	}
 	if err != nil {
@@ -195,17 +186,6 @@ func (d *Daemon) again(ctx context.Context, seen sight) (sight, error) {
 		return sight{}, err
 	}
 	return sight{v, detect.Judge(d.space, d.book.reference(), v.now)}, nil
-}
-
-// critical lists the service books and keys of the reference.
-func (d *Daemon) critical() []userdata.Name {
-	var names []userdata.Name
-	for _, it := range d.book.reference().Manifest.Items() {
-		if it.Class.Critical() {
-			names = append(names, it.Name)
-		}
-	}
-	return names
 }
 
 func names(findings []detect.Finding) []userdata.Name {
