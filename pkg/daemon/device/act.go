@@ -113,15 +113,16 @@ func (d *Daemon) mend(ctx context.Context, damaged []detect.Finding) error {
 
 // greet compares notes with the reader at the beginning of a session: what is
 // the newest snapshot, and is this a new device whose owner has data there?
-func (d *Daemon) greet(ctx context.Context) {
+func (d *Daemon) greet(ctx context.Context) error {
 	s := d.keeper.current()
 	if s == nil {
-		return
+		return session.ErrDisconnected
 	}
 	err := d.compareNotes(ctx, s)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, session.ErrDisconnected) {
 		d.log.Warn("cannot compare notes with the reader", "error", err)
 	}
+	return err
 }
 
 func (d *Daemon) compareNotes(ctx context.Context, s *session.Session) error {

@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/reprovision/reprovision/pkg/session"
 )
@@ -17,10 +18,7 @@ func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
 	var greeting sync.WaitGroup
 	defer greeting.Wait()
 	greeting.Go(func() {
-		d.greet(ctx)
-		d.request(look{why: "session", critical: true})
-		d.auto.meet(s)
-		d.maybeDrill()
+		d.welcome(ctx, s, d.greet)
 	})
 	due := make(chan struct{}, 1)
 	due <- struct{}{}
@@ -28,7 +26,7 @@ func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
 	err = s.Events(ctx, func(e session.Event) error {
 		d.hear(e, reader.ID)
 		if e.Kind == session.EventCard && e.Card.Status == session.CardOtherVault {
-			greeting.Go(func() { d.greet(ctx) }) // it may be this owner's, from another reader
+			greeting.Go(func() { _ = d.greet(ctx) }) // it may be this owner's, from another reader
 		}
 		if e.Kind == session.EventCard {
 			select {
@@ -41,6 +39,30 @@ func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
 	if ctx.Err() == nil {
 		d.log.Debug("the reader's events have ended", "error", err)
 	}
+}
+
+// greetFirst and greetLast bound the wait, which doubles, before notes are compared anew
+// that could not be.
+const (
+	greetFirst = 5 * time.Second
+	greetLast  = time.Hour
+)
+
+// welcome has the notes compared, and then lets what is due be done by itself. A device
+// that knows of no data that it saved must have heard first what the reader has: it may
+// be a replacement, whose owner is to be offered the data of the earlier one, and a
+// backup would make it a new start.
+func (d *Daemon) welcome(ctx context.Context, s *session.Session, greet func(context.Context) error) {
+	err := greet(ctx)
+	d.request(look{why: "session", critical: true})
+	for wait := greetFirst; err != nil && d.book.current() == nil; wait = min(2*wait, greetLast) {
+		if sleep(ctx, wait) != nil {
+			return // the session has ended
+		}
+		err = greet(ctx)
+	}
+	d.auto.meet(s)
+	d.maybeDrill()
 }
 
 func (d *Daemon) hear(e session.Event, reader string) {

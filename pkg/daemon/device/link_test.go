@@ -1,0 +1,82 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/config"
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// welcomed is a device that a session has just begun with, and whether it may back up
+// by itself with a backup that is due.
+func welcomed(t *testing.T, known *vault.DataSet) (d *Daemon, may func(*session.Session) bool) {
+	t.Helper()
+	d = &Daemon{
+		auto: openAuto(t, t.TempDir(), config.Backup{Every: config.Duration{Duration: time.Hour}}),
+		book: &book{dataSet: known}, looks: make(chan look, 8), drills: make(chan struct{}, 1),
+	}
+	return d, func(s *session.Session) bool { return d.auto.due(s) }
+}
+
+// TestNoBackupBeforeTheOffer: a replacement whose notes cannot be compared with the reader's
+// does not back up by itself, as what the owner is to be offered would then be passed
+// over for good.
+func TestNoBackupBeforeTheOffer(t *testing.T) {
+	d, may := welcomed(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		var mended atomic.Bool
+		var greeted atomic.Int64
+		s := new(session.Session)
+		go d.welcome(t.Context(), s, func(context.Context) error {
+			greeted.Add(1)
+			if mended.Load() {
+				return nil
+			}
+			return errors.New("the reader is busy")
+		})
+		for wait := greetFirst; wait < 2*greetLast; wait *= 2 {
+			synctest.Wait()
+			if may(s) {
+				t.Fatalf("a backup may be made after %d greetings that failed", greeted.Load())
+			}
+			time.Sleep(min(wait, greetLast))
+		}
+		synctest.Wait()
+		if len(d.looks) != 1 {
+			t.Errorf("%d looks", len(d.looks))
+		}
+		mended.Store(true)
+		time.Sleep(greetLast)
+		synctest.Wait()
+		if n := greeted.Load(); !may(s) || n > 14 {
+			t.Errorf("after %d greetings there may be none still", n)
+		}
+	})
+}
+
+// TestBackupOfWhatIsKnown: a device that knows what it saved has nothing to be offered.
+func TestBackupOfWhatIsKnown(t *testing.T) {
+	d, may := welcomed(t, new(vault.DataSet))
+	s := new(session.Session)
+	d.welcome(t.Context(), s, func(context.Context) error { return errors.New("the reader is busy") })
+	if !may(s) {
+		t.Error("no backup may be made")
+	}
+}
+
+// TestNoWelcomeAfterTheSession: when it has ended nothing is waited for.
+func TestNoWelcomeAfterTheSession(t *testing.T) {
+	d, may := welcomed(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	s := new(session.Session)
+	d.welcome(ctx, s, func(context.Context) error { cancel(); return session.ErrDisconnected })
+	if may(s) {
+		t.Error("a backup may be made")
+	}
+}
