@@ -84,7 +84,7 @@ func (j *judgement) verdict(want manifest.Item) (Verdict, string) {
 		return loss.verdict, loss.reason
 	}
 	if p, bad := j.problems[want.Name]; bad {
-		return judgeProblem(want, p)
+		return j.judgeProblem(want, p)
 	}
 	got, there := j.now.Manifest.Find(want.Name)
 	if !there {
@@ -165,19 +165,40 @@ func (j *judgement) report() Report {
 	return report
 }
 
-// judgeProblem judges an item that is there and could not be read.
-func judgeProblem(want manifest.Item, p scan.Problem) (Verdict, string) {
+// judgeProblem judges an item that is there and could not be read. What went wrong on our
+// side, or on the way to the medium, says nothing about the data.
+func (j *judgement) judgeProblem(want manifest.Item, p scan.Problem) (Verdict, string) {
 	switch {
 	case p.Reason == scan.Special:
-		return replacedVerdict(want), "a " + want.Type.String() + " was replaced by a device, pipe or socket"
-	case p.Reason == scan.Busy:
-		return Unavailable, describe(p)
-	case errors.Is(p.Err, syscall.EACCES) || errors.Is(p.Err, syscall.EPERM):
-		return Unavailable, describe(p) // our own rights say nothing about the data
-	case p.Reason == scan.Unreadable:
+		return j.judgeSpecial(want)
+	case p.Reason == scan.Unreadable && damagedMedium(p.Err):
 		return Corrupted, describe(p)
 	}
 	return Unavailable, describe(p)
+}
+
+// judgeSpecial judges an item in whose place lies what no item can be.
+func (j *judgement) judgeSpecial(want manifest.Item) (Verdict, string) {
+	reason := "a " + want.Type.String() + " was replaced by a device, pipe or socket"
+	if to, moved := j.arrivals.of(want); moved {
+		return Changed, reason + "; what it was is now " + quoted(to)
+	}
+	return replacedVerdict(want), reason
+}
+
+// damagedMedium tells whether an error is the medium's, or that of a file system whose
+// own checksums or structures are broken (EUCLEAN, EBADMSG). Some drivers pass on what the
+// block layer says: ENODATA and EREMOTEIO for a bad sector, EILSEQ for a bad checksum.
+func damagedMedium(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case syscall.EIO, syscall.EUCLEAN, syscall.EBADMSG, syscall.ENODATA, syscall.EREMOTEIO, syscall.EILSEQ:
+		return true
+	}
+	return false
 }
 
 func describe(p scan.Problem) string {

@@ -282,3 +282,14 @@ func TestARootThatThisDeviceDoesNotHave(t *testing.T) {
 	p.scan = scan.New(p.space, time.Now, nil)
 	p.expect(p.judge())
 }
+
+// TestPipeInThePlaceOfWhatWasMoved: nothing is lost of what lies elsewhere now, whatever
+// has come to its place.
+func TestPipeInThePlaceOfWhatWasMoved(t *testing.T) {
+	p := newPhone(t)
+	p.must(os.Rename(p.path("keys/a"), p.path("keys/z")))
+	p.must(syscall.Mkfifo(p.path("keys/a"), 0o600))
+	p.must(os.Remove(p.path("keys/b")))
+	p.must(syscall.Mkfifo(p.path("keys/b"), 0o600))
+	p.expect(p.judge(), "keys/a changed", "keys/b corrupted", "keys/z changed")
+}
