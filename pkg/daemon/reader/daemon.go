@@ -90,7 +90,7 @@ func (d *Daemon) open(bus start.Bus, env func(string) string) error {
 		return err
 	}
 	d.mirror = newMirror(d.store, d.log, d.cardChanged)
-	d.mirror.records, d.mirror.keyOf = &d.records, d.keyOf
+	d.mirror.records, d.mirror.keyOf, d.mirror.wiped = &d.records, d.keyOf, d.wiped
 	if d.mirror.reader, err = newCardReader(d.cfg.Card, env, d.mirror.notice, d.log); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type mirror struct {
 	reader  card.Reader                    // nil: no card reader is configured
 	log     *slog.Logger
 	changed func(session.CardState)
+	wiped   func(vault.VaultID) bool // were the data of this vault deleted?
 
 	turn chan struct{} // a token while the card is in use
 	wake chan struct{} // the card may have to be written
@@ -268,10 +269,7 @@ func (m *mirror) erase(ctx context.Context, id vault.VaultID) {
 		}
 		v := &visit{mirror: m, medium: medium, objects: objects}
 		v.facts.capacity = int64(layout.Capacity())
-		if err := v.blank(ctx, id, object.Generation); err != nil {
-			return err
-		}
-		return medium.Format(ctx, 0)
+		return v.erase(ctx, id, object.Generation)
 	})
 	if err != nil && !errors.Is(err, card.ErrNoCard) && !errors.Is(err, card.ErrBlank) && !errors.Is(err, card.ErrUnformatted) {
 		m.log.Error("cannot erase the card", "vault", id, "error", err)

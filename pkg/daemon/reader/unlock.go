@@ -184,19 +184,29 @@ func (d *Daemon) recount(context.Context) error {
 	return nil
 }
 
+// wiped tells whether the data of a vault that is not here were deleted for wrong
+// passcodes, or are to be.
+func (d *Daemon) wiped(id vault.VaultID) bool {
+	c, err := d.attempts.Look(id)
+	return err == nil && d.tooMany(c)
+}
+
+// tooMany tells whether data are to be deleted. A count that is damaged is no reason.
+func (d *Daemon) tooMany(c attempts.Count) bool {
+	return d.cfg.Passcode.WipeAfter != 0 && int64(c.Wrong) >= d.cfg.Passcode.WipeAfter && !c.Damaged
+}
+
 // enforce deletes a vault once there were as many wrong passcodes as the owner of the
 // reader allows.
 func (d *Daemon) enforce(id vault.VaultID, c attempts.Count) {
-	if d.cfg.Passcode.WipeAfter == 0 || int64(c.Wrong) < d.cfg.Passcode.WipeAfter {
+	if !d.tooMany(c) {
 		return
 	}
 	d.records.Lock()
 	err := d.store.Delete(id)
 	d.records.Unlock()
-	if err == nil || errors.Is(err, vault.ErrNoVault) { // it was on the card alone
-		err = d.attempts.Reset(id)
-	}
-	if err != nil {
+	// The count stays: a card that was out, and comes back, is deleted by it, too.
+	if err != nil && !errors.Is(err, vault.ErrNoVault) { // it was on the card alone
 		d.log.Error("cannot delete data after too many wrong passcodes", "vault", id, "error", err)
 		return
 	}

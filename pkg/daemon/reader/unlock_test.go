@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
@@ -622,4 +624,68 @@ func TestChangeEndsWhatIsOpen(t *testing.T) {
 	r.must(err)
 	_, err = r.d.ClaimVault(t.Context(), opened, o.id)
 	r.must(err)
+}
+
+// TestWipedCardComesBack pulls the card before the data are deleted: when it is put in
+// again nothing of them comes back, and what is on it goes, too.
+func TestWipedCardComesBack(t *testing.T) {
+	r := newRig(t)
+	r.d.cfg.Passcode.WipeAfter = 1
+	r.restart()
+	o := r.own("phone", 1)
+	o.set(keyring.SlotPasscode, "secret")
+	path := r.d.cfg.Card.Path
+	r.must(os.Rename(path, path+".away"))
+	_, err := o.enter(r.stranger(3), keyring.SlotPasscode, "guess")
+	r.want(err, session.ErrWrongPasscode)
+	_, err = r.d.store.Vault(o.id)
+	r.want(err, vault.ErrNoVault)
+	r.restart()
+	r.must(os.Rename(path+".away", path))
+	held := o.sealed[0][2:26] // below the outer layer: not to be found; the slot is
+	record, err := os.ReadFile(path)
+	r.must(err)
+	if !bytes.Contains(record, []byte(keyring.SlotPasscode)) || bytes.Contains(record, held) {
+		t.Fatal("the card is not what this test is about")
+	}
+	r.wantCard(r.insert(), session.CardUnformatted)
+	if got := r.vaults(r.stranger(4)); len(got) != 0 {
+		t.Errorf("offered %+v", got)
+	}
+	after, err := os.ReadFile(path)
+	r.must(err)
+	if bytes.Contains(after, []byte(keyring.SlotPasscode)) {
+		t.Error("the card has its slots still")
+	}
+}
+
+// TestDamagedCountDeletesNothing damages the count: no more is taken, and nothing is lost.
+func TestDamagedCountDeletesNothing(t *testing.T) {
+	r := newRig(t)
+	r.d.cfg.Passcode.WipeAfter = 3
+	r.restart()
+	o := r.own("phone", 1)
+	o.set(keyring.SlotPasscode, "secret")
+	_, err := o.enter(r.stranger(3), keyring.SlotPasscode, "guess")
+	r.want(err, session.ErrWrongPasscode)
+	cfg := r.d.cfg
+	r.must(r.close())
+	db, err := bbolt.Open(filepath.Join(cfg.StateDir, "attempts.db"), 0o600, &bbolt.Options{Timeout: 10 * time.Second})
+	r.must(err)
+	r.must(db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("attempts"))
+		value := bytes.Clone(b.Get(o.id[:]))
+		value[len(value)-1] ^= 1
+		return b.Put(o.id[:], value)
+	}))
+	r.must(db.Close())
+	r.d, err = r.start(cfg)
+	r.must(err)
+	r.must(r.d.recount(t.Context()))
+	_, err = o.enter(r.stranger(4), keyring.SlotPasscode, "secret")
+	r.want(err, session.ErrLockedOut)
+	if _, err := r.d.store.Vault(o.id); err != nil {
+		t.Errorf("the data: %v", err)
+	}
+	r.wantCard(r.insert(), session.CardOK)
 }

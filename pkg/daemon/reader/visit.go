@@ -73,6 +73,12 @@ func (v *visit) compare(ctx context.Context, object card.Object, asking vault.Va
 	v.on, v.facts.used, v.facts.authorization = p.Record.ID, int64(len(object.Data)), string(p.Record.Authorization)
 	v.state = session.CardState{Status: session.CardOK, Generation: object.Generation}
 	list, err := v.store.Snapshots(v.on)
+	if errors.Is(err, vault.ErrNoVault) && v.wiped(v.on) {
+		v.log.Warn("erasing a card whose data were deleted while it was out", "vault", v.on)
+		err := v.erase(ctx, v.on, object.Generation)
+		v.sight = sight{state: session.CardState{Status: session.CardUnformatted, Detail: "its data were deleted after too many wrong passcodes"}}
+		return err
+	}
 	if errors.Is(err, vault.ErrNoVault) {
 		v.on, v.offer = vault.VaultID{}, &p
 		v.state = session.CardState{
@@ -192,6 +198,14 @@ func (v *visit) renew(ctx context.Context, generation uint64) error {
 		return err
 	}
 	return v.write(ctx, v.on, generation+card.Slots+1)
+}
+
+// erase leaves nothing of what is on the card.
+func (v *visit) erase(ctx context.Context, id vault.VaultID, generation uint64) error {
+	if err := v.blank(ctx, id, generation); err != nil {
+		return err
+	}
+	return v.medium.Format(ctx, 0)
 }
 
 // blank writes random bytes over all that a card can hold. They have nothing in common

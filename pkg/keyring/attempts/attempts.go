@@ -61,7 +61,10 @@ func (p Policy) after(n int) time.Duration {
 type Count struct {
 	Wrong int // attempts since the last right one; one that has no outcome yet is among them
 	Left  int // that are still taken
-	last  moment
+	// Damaged says that the record is damaged: no more attempts are taken, and how many
+	// there were is not known.
+	Damaged bool
+	last    moment
 }
 
 const (
@@ -182,12 +185,12 @@ func (l *Ledger) read(b *bbolt.Bucket, vault [16]byte) Count {
 		return Count{Left: l.policy.Tries}
 	}
 	if len(raw) != recorded {
-		return Count{Wrong: l.policy.Tries}
+		return Count{Wrong: l.policy.Tries, Damaged: true}
 	}
 	v := raw[sha256.Size:]
 	n := binary.BigEndian.Uint64(v)
 	if d := sha256.Sum256(v); !bytes.Equal(d[:], raw[:sha256.Size]) || n > 1<<31 {
-		return Count{Wrong: l.policy.Tries}
+		return Count{Wrong: l.policy.Tries, Damaged: true}
 	}
 	last := moment{[8]byte(v[8:16]), time.Duration(binary.BigEndian.Uint64(v[16:]))}
 	return Count{Wrong: int(n), Left: max(0, l.policy.Tries-int(n)), last: last}
