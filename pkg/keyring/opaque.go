@@ -9,6 +9,7 @@ import (
 
 	"github.com/bytemare/ksf"
 	"github.com/bytemare/opaque"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Errors of the passcode ceremony.
@@ -190,13 +191,17 @@ type Prover struct {
 	ke1    []byte
 }
 
-// NewProver prepares the proof that the owner entered the passcode.
+// spelled is a secret in normal form C: keyboards spell the same letter in different ways.
+func spelled(secret string) []byte { return norm.NFC.Bytes([]byte(secret)) }
+
+// NewProver prepares the proof that the owner entered the passcode, in any spelling of
+// Unicode's that is canonically the same.
 func NewProver(passcode string, binding []byte, stretch ksf.Identifier) (*Prover, error) {
 	client, err := configuration(binding, stretch).Client()
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare passcode: %w", err)
 	}
-	ke1, err := client.GenerateKE1([]byte(passcode))
+	ke1, err := client.GenerateKE1(spelled(passcode))
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare passcode: %w", err)
 	}

@@ -136,7 +136,7 @@ func NewEnrolment(secret string, stretch ksf.Identifier) (*Enrolment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare a passcode: %w", err)
 	}
-	request, err := client.RegistrationInit([]byte(secret))
+	request, err := client.RegistrationInit(spelled(secret))
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare a passcode: %w", err)
 	}

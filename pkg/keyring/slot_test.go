@@ -275,3 +275,15 @@ func TestOpenBundle(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
+
+// TestPasscodeInAnyForm enters a passcode as another keyboard spells it: composed, and in
+// parts.
+func TestPasscodeInAnyForm(t *testing.T) {
+	composed, parts := "caf\u00e9 \u00c5ngstr\u00f6m", "cafe\u0301 A\u030angstro\u0308m"
+	e := enrol(t, composed, keyring.NoStretch)
+	for entry, right := range map[string]bool{composed: true, parts: true, "cafe Angstrom": false} {
+		if _, err := e.enter(t, entry, keyring.NoStretch, []byte("x"), []byte("x")); (err == nil) != right {
+			t.Errorf("%+q: %v", entry, err)
+		}
+	}
+}
