@@ -12,8 +12,8 @@ import (
 	"github.com/reprovision/reprovision/pkg/keyring"
 )
 
-// VoucherSize is that of a voucher: a device's signature over what a reader may take
-// from a card without having had it from the device itself. Nothing in it is secret.
+// VoucherSize is the length of a voucher, in bytes: a device's signature over what a
+// reader may take from a card without having had it from the device itself.
 const VoucherSize = ed25519.SignatureSize
 
 // The texts that precede what is signed, so that a signature is of use nowhere else.
