@@ -35,7 +35,7 @@ type rig struct {
 type tampered struct {
 	*reader.Daemon
 	vaults func([]session.Vault) []session.Vault
-	slots  func(context.Context, func() (session.CardState, error)) (session.CardState, error)
+	slots  func(session.SlotChange, func() (session.CardState, error)) (session.CardState, error)
 }
 
 func (t *tampered) Vaults(ctx context.Context, p session.Peer) ([]session.Vault, error) {
@@ -49,7 +49,7 @@ func (t *tampered) Vaults(ctx context.Context, p session.Peer) ([]session.Vault,
 func (t *tampered) ChangeSlots(ctx context.Context, p session.Peer, c session.SlotChange) (session.CardState, error) {
 	do := func() (session.CardState, error) { return t.Daemon.ChangeSlots(ctx, p, c) }
 	if t.slots != nil {
-		return t.slots(ctx, do)
+		return t.slots(c, do)
 	}
 	return do()
 }

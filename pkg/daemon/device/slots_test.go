@@ -53,7 +53,7 @@ func TestCatchUp(t *testing.T) {
 				list[0].Behind = true
 				return list
 			}
-			r.reader.slots = func(_ context.Context, do func() (session.CardState, error)) (session.CardState, error) {
+			r.reader.slots = func(_ session.SlotChange, do func() (session.CardState, error)) (session.CardState, error) {
 				r.reader.vaults = nil
 				return do()
 			}
@@ -115,11 +115,11 @@ func (a answers) NewPasscode(context.Context, bool) (string, error) { return a.p
 // TestRefusedAfterAll changes the slots at the reader, which says that it has not: the
 // keys in force are not forgotten.
 func TestRefusedAfterAll(t *testing.T) {
-	for _, refusal := range []error{session.ErrTooLarge, session.ErrStale, session.ErrNotAllowed, session.ErrBadRequest} {
+	for _, refusal := range []error{session.ErrTooLarge, session.ErrBadRequest} {
 		r := newRig(t)
 		r.write("a", "contents")
 		r.backUp()
-		r.reader.slots = func(_ context.Context, do func() (session.CardState, error)) (session.CardState, error) {
+		r.reader.slots = func(_ session.SlotChange, do func() (session.CardState, error)) (session.CardState, error) {
 			if _, err := do(); err != nil {
 				t.Errorf("the reader: %v", err)
 			}
@@ -179,7 +179,7 @@ func TestLostRecoveryCode(t *testing.T) {
 			if first.Pending || !r.opensWith(first.Code) {
 				t.Fatal("the first code does not open the data")
 			}
-			r.reader.slots = func(_ context.Context, do func() (session.CardState, error)) (session.CardState, error) {
+			r.reader.slots = func(_ session.SlotChange, do func() (session.CardState, error)) (session.CardState, error) {
 				var state session.CardState
 				if heard {
 					state, _ = do()
@@ -215,7 +215,7 @@ func TestHeldOff(t *testing.T) {
 	r := newRig(t)
 	r.write("a", "contents")
 	r.backUp()
-	r.reader.slots = func(context.Context, func() (session.CardState, error)) (session.CardState, error) {
+	r.reader.slots = func(session.SlotChange, func() (session.CardState, error)) (session.CardState, error) {
 		return session.CardState{}, session.ErrBusy
 	}
 	if _, err := r.d.SetPasscode(t.Context(), busapi.PasscodeRequest{}, answers{passcode: "correct horse"}); err == nil {
@@ -235,4 +235,36 @@ func TestHeldOff(t *testing.T) {
 	if st, err = r.d.Status(t.Context()); err != nil || st.KeysPending != 0 {
 		t.Errorf("pending since %d, %v", st.KeysPending, err)
 	}
+}
+
+// TestUnknownPasscode is at a reader that cannot check the passcode, for it was set at
+// another one: its old slots do not stay for that, and nothing opens the data instead.
+func TestUnknownPasscode(t *testing.T) {
+	r := newRig(t)
+	r.write("a", "contents")
+	r.backUp()
+	_, err := r.d.SetPasscode(t.Context(), busapi.PasscodeRequest{}, answers{passcode: "correct horse"})
+	r.must(err)
+	held, err := r.d.keys.VaultKey()
+	r.must(err)
+	held.Epoch += 3
+	r.must(r.d.keys.SetVaultKey(held))
+	r.reader.slots = func(c session.SlotChange, do func() (session.CardState, error)) (session.CardState, error) {
+		for _, s := range c.Slots {
+			if s.Kind == keyring.SlotPasscode {
+				return session.CardState{}, session.ErrBadRequest
+			}
+		}
+		return do()
+	}
+	r.backUp()
+	if v := r.mine(); len(v.Slots) != 0 || v.Epoch <= held.Epoch {
+		t.Errorf("the reader has %+v", v)
+	}
+	if held, err = r.d.keys.VaultKey(); err != nil || !held.Protected || held.Next != nil || len(held.Recipients) != 0 {
+		t.Errorf("the device has %+v, %v", held.Recipients, err)
+	}
+	r.reader.slots = nil
+	_, err = r.d.SetPasscode(t.Context(), busapi.PasscodeRequest{}, answers{passcode: "correct horse"})
+	r.must(err)
 }

@@ -87,7 +87,7 @@ func newSlot(kind, data string) session.NewSlot {
 func TestSlotEpochs(t *testing.T) {
 	home, away, phone, id := twoReaders(t)
 	for _, r := range []*rig{home, away} {
-		_, err := r.d.ChangeSlots(t.Context(), phone, r.vouchedSlots(phone, id, 1, newSlot(keyring.SlotReader, "one")))
+		_, err := r.d.ChangeSlots(t.Context(), phone, r.vouchedSlots(phone, id, 1, newSlot(keyring.SlotReader, "the slot from before")))
 		r.must(err)
 	}
 	_, err := away.d.ChangeSlots(t.Context(), phone, away.vouchedSlots(phone, id, 2, newSlot(keyring.SlotCardPIN, "two")))
@@ -99,12 +99,6 @@ func TestSlotEpochs(t *testing.T) {
 	if v := home.vaults(phone)[id]; v.Epoch != 2 || !v.Behind || len(v.Slots) != 1 || v.Slots[0].Kind != keyring.SlotCardPIN {
 		t.Fatalf("after it came: %+v", v)
 	}
-	raw, err := os.ReadFile(filepath.Join(home.d.cfg.StateDir, "vault.db"))
-	home.must(err)
-	if bytes.Contains(raw, []byte("one")) {
-		t.Error("the slot from before is in the store's file")
-	}
-
 	_, err = home.d.ChangeSlots(t.Context(), phone, home.vouchedSlots(phone, id, 1, newSlot(keyring.SlotReader, "one")))
 	home.want(err, session.ErrStale)
 	bad := home.vouchedSlots(phone, id, 3, newSlot(keyring.SlotReader, "three"))
@@ -119,6 +113,11 @@ func TestSlotEpochs(t *testing.T) {
 	home.must(err)
 	if v := home.vaults(phone)[id]; v.Behind {
 		t.Errorf("after the rotation: %+v", v)
+	}
+	raw, err := os.ReadFile(filepath.Join(home.d.cfg.StateDir, "vault.db"))
+	home.must(err)
+	if bytes.Contains(raw, []byte("the slot from before")) {
+		t.Error("the slot from before is in the store's file")
 	}
 }
 

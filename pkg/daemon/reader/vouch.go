@@ -2,7 +2,6 @@ package reader
 
 import (
 	"crypto/ed25519"
-	"errors"
 	"slices"
 
 	"github.com/reprovision/reprovision/pkg/authorization"
@@ -61,7 +60,9 @@ func (v *visit) learn(from vault.Record) (vault.Record, error) {
 		return r, nil
 	}
 	r.Slots, r.Epoch, r.Voucher, r.Behind = withChecks(from.Slots, r.Slots), from.Epoch, from.Voucher, true
-	if err := v.store.Rotate(r, vault.Rotation{}); err != nil && !errors.Is(err, vault.ErrTraces) { // the old slots are to leave no trace
+	// What is stored opens with the old slots until the device has it wrapped: only then
+	// is it of use that they leave no trace, and the store is written anew.
+	if err := v.store.Update(r); err != nil {
 		return r, err
 	}
 	v.log.Info("took up key slots that were set at another reader", "vault", r.ID, "epoch", r.Epoch)
