@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,35 +14,48 @@ import (
 // drilling is a drillman in a bubble with a clock of its own, and what it has done.
 type drilling struct {
 	drillman
-	there   bool // the reader, and data there
-	fails   bool
-	looks   int // at whether a drill is possible
-	reads   int // of the time
-	drills  []time.Duration
-	wakeNow chan struct{}
+	start time.Time
+	rouse chan struct{}
+
+	mu     sync.Mutex
+	there  bool // the reader, and data there
+	fails  bool
+	last   time.Time
+	woken  int             // times that it looked at the time or at the reader
+	drills []time.Duration // since the start
 }
 
 func newDrilling(t *testing.T, every time.Duration) *drilling {
-	d := &drilling{wakeNow: make(chan struct{}, 1)}
-	start := time.Now()
-	var last time.Time
+	d := &drilling{start: time.Now(), rouse: make(chan struct{}, 1)}
 	d.drillman = drillman{
-		every: every, wake: d.wakeNow, log: slog.New(slog.DiscardHandler),
-		now:   func() time.Time { d.reads++; return time.Now() },
-		last:  func() (time.Time, bool) { d.reads++; return last, !last.IsZero() },
-		ready: func() bool { d.looks++; return d.there },
-		drill: func(context.Context) error {
-			d.drills = append(d.drills, time.Since(start).Round(time.Second))
-			if d.fails {
-				return errors.New("no")
-			}
-			last = time.Now()
-			return nil
+		every: every, wake: d.rouse, log: slog.New(slog.DiscardHandler), now: time.Now,
+		last: func() (last time.Time, known bool) {
+			d.with(func() { d.woken++; last = d.last })
+			return last, !last.IsZero()
 		},
+		ready: func() (there bool) { d.with(func() { there = d.there }); return there },
+		drill: func(context.Context) error { return d.attempt() },
 	}
 	go func() { _ = d.run(t.Context()) }()
 	synctest.Wait()
 	return d
+}
+
+func (d *drilling) with(do func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	do()
+}
+
+func (d *drilling) attempt() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drills = append(d.drills, time.Since(d.start).Round(time.Second))
+	if d.fails {
+		return errors.New("no")
+	}
+	d.last = time.Now()
+	return nil
 }
 
 // TestDrillSleepsWhileTheReaderIsAway: a drill is long due, and nothing wakes the
@@ -48,24 +63,22 @@ func newDrilling(t *testing.T, every time.Duration) *drilling {
 func TestDrillSleepsWhileTheReaderIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDrilling(t, time.Hour)
-		looks, reads := d.looks, d.reads
-		time.Sleep(365 * 24 * time.Hour)
-		synctest.Wait()
-		if d.looks != looks || d.reads != reads || len(d.drills) > 0 {
-			t.Fatalf("woken %d times, %d drills, in a year without a reader", d.looks-looks, len(d.drills))
-		}
-		d.there = true
-		d.wakeNow <- struct{}{}
-		synctest.Wait()
-		if len(d.drills) != 1 {
-			t.Fatalf("%d drills when the reader came", len(d.drills))
-		}
-		d.there = false
-		reads = d.reads
-		time.Sleep(365 * 24 * time.Hour)
-		synctest.Wait()
-		if len(d.drills) != 1 || d.reads > reads+2 {
-			t.Errorf("%d drills, %d reads of the clock in another year", len(d.drills), d.reads-reads)
+		for year, want := range []int{1, 4} { // at first, after the drill, and when the next was due
+			time.Sleep(365 * 24 * time.Hour)
+			synctest.Wait()
+			d.with(func() {
+				if d.woken > want || len(d.drills) != year {
+					t.Fatalf("woken %d times, %d drills, after year %d without a reader", d.woken, len(d.drills), year+1)
+				}
+				d.there = true
+			})
+			d.rouse <- struct{}{}
+			synctest.Wait()
+			d.with(func() {
+				if d.there = false; len(d.drills) != year+1 {
+					t.Fatalf("%d drills when the reader came", len(d.drills))
+				}
+			})
 		}
 	})
 }
@@ -75,22 +88,18 @@ func TestDrillSleepsWhileTheReaderIsAway(t *testing.T) {
 func TestDrillInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDrilling(t, 24*time.Hour)
-		d.there, d.fails = true, true
-		d.wakeNow <- struct{}{}
+		d.with(func() { d.there, d.fails = true, true })
+		d.rouse <- struct{}{}
 		synctest.Wait()
 		time.Sleep(drillPause + time.Second)
-		d.fails = false
-		time.Sleep(drillPause)
-		time.Sleep(49 * time.Hour)
+		d.with(func() { d.fails = false })
+		time.Sleep(drillPause + 49*time.Hour)
 		synctest.Wait()
 		want := []time.Duration{0, drillPause, 2 * drillPause, 24*time.Hour + 2*drillPause, 48*time.Hour + 2*drillPause}
-		if len(d.drills) != len(want) {
-			t.Fatalf("drills after %v, want %v", d.drills, want)
-		}
-		for i := range want {
-			if d.drills[i] != want[i] {
+		d.with(func() {
+			if !slices.Equal(d.drills, want) {
 				t.Errorf("drills after %v, want %v", d.drills, want)
 			}
-		}
+		})
 	})
 }
