@@ -4,8 +4,8 @@
 //
 // It has the deep check of a tree beside b3sum over the same files, the time from
 // a hint of the watch to the verdict in a sandbox, first and quick scans of more
-// and more files, with -large of a million, and what the device's daemon uses
-// while nothing happens. The environment:
+// and more files, with -large of a million, the daemon's own first look at as many, and
+// what it uses while nothing happens. The environment:
 //
 //	BENCH_TREE       the tree for the deep check; a generated one when empty
 //	REPROVISION_BIN  where the programs are; when empty they are built into bin/
@@ -89,6 +89,7 @@ func (s settings) all(ctx context.Context, out io.Writer) error {
 	}{
 		{"deep check", deepCheck},
 		{"scaling", scaling},
+		{"first look", firstLooks},
 		{"watch", watching},
 	} {
 		s.logf("%s ...", part.name)
