@@ -25,6 +25,9 @@ func TestPairedDeviceIsServed(t *testing.T) {
 	if hello.Card != want {
 		t.Errorf("card = %+v; want %+v", hello.Card, want)
 	}
+	if hello.Run != (session.ID{7}) {
+		t.Errorf("run = %x", hello.Run)
+	}
 	if s.BytesSent() == 0 || s.BytesReceived() == 0 {
 		t.Error("no bytes were counted")
 	}

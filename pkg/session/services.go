@@ -28,7 +28,9 @@ func (s *provisioning) Hello(ctx context.Context, m *sessionpb.HelloRequest) (*s
 	if err != nil {
 		return nil, err
 	}
-	return &sessionpb.HelloResponse{Protocol: Protocol, ReaderName: tame(mine.Name, MaxName), Card: writeCard(mine.Card)}, nil
+	return &sessionpb.HelloResponse{
+		Protocol: Protocol, ReaderName: tame(mine.Name, MaxName), Card: writeCard(mine.Card), Run: optionalID(mine.Run),
+	}, nil
 }
 
 // Events implements sessionpb.ProvisioningServer.

@@ -35,7 +35,11 @@ func (s *Session) Hello(ctx context.Context, mine Hello) (Hello, error) {
 	if m.GetProtocol() != Protocol {
 		return Hello{}, fmt.Errorf("cannot %s: %w: the reader speaks version %d", call, ErrProtocol, m.GetProtocol())
 	}
-	return Hello{Name: tame(m.GetReaderName(), MaxName), Card: readCard(m.GetCard())}, nil
+	run, err := readOptionalID(m.GetRun())
+	if err != nil {
+		return Hello{}, broken(call, err)
+	}
+	return Hello{Name: tame(m.GetReaderName(), MaxName), Card: readCard(m.GetCard()), Run: run}, nil
 }
 
 // Events calls f with each event until the context or the session ends, or f

@@ -73,7 +73,7 @@ func (s *store) Disconnected(p session.Peer, _ error) {
 
 func (s *store) Hello(_ context.Context, p session.Peer, theirs session.Hello) (session.Hello, error) {
 	card := session.CardState{Status: session.CardFull, Generation: 7, Need: 10, Have: 5, Detail: "small"}
-	return session.Hello{Name: p.ID + "/" + theirs.Name, Card: card}, s.failure()
+	return session.Hello{Name: p.ID + "/" + theirs.Name, Card: card, Run: session.ID{7}}, s.failure()
 }
 
 func (s *store) failure() error {

@@ -83,6 +83,7 @@ type Hello struct {
 	Name   string     // of the side that speaks, up to MaxName bytes
 	Card   CardState  // from the reader only
 	Backup BackupPlan // from the device only
+	Run    ID         // from the reader only: another one after each start of its daemon; zero if it does not tell
 }
 
 // BackupPlan is when the device is next to back up (step 516). The zero plan is

@@ -2,7 +2,9 @@ package reader
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -46,6 +48,7 @@ type Daemon struct {
 	uses      *uses
 	ledger    *ledger
 	untidy    chan struct{} // the store may have to be tidied
+	run       session.ID    // tells devices one start of this daemon from another
 }
 
 // vaultStore keeps the vaults, and can rotate their keys.
@@ -63,6 +66,9 @@ func New(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Tim
 
 func newDaemon(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Time, up attempts.Clock, env func(string) string) (*Daemon, error) {
 	d := &Daemon{cfg: cfg, log: log, now: now, presence: newPresence(), uses: newUses(), untidy: make(chan struct{}, 1), entries: newEntries()}
+	if _, err := rand.Read(d.run[:]); err != nil {
+		return nil, fmt.Errorf("cannot draw an id: %w", err)
+	}
 	var err error
 	if d.ledger, err = openLedger(filepath.Join(cfg.StateDir, "upkeep.json")); err != nil {
 		return nil, err

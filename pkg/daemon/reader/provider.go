@@ -54,7 +54,7 @@ func (d *Daemon) Hello(_ context.Context, p session.Peer, theirs session.Hello) 
 	if err := d.plans.hear(p.ID, theirs.Backup); err != nil {
 		d.log.Warn("cannot note when a device backs up", "device", p.ID, "error", err)
 	}
-	return session.Hello{Name: d.cfg.Name, Card: d.mirror.stateFor(d.vaultOf(p.ID))}, nil
+	return session.Hello{Name: d.cfg.Name, Card: d.mirror.stateFor(d.vaultOf(p.ID)), Run: d.run}, nil
 }
 
 // Events tells a device of changes of the card, of damage to its data, and that it was

@@ -558,6 +558,7 @@ type HelloResponse struct {
 	Protocol      uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	ReaderName    string                 `protobuf:"bytes,2,opt,name=reader_name,json=readerName,proto3" json:"reader_name,omitempty"`
 	Card          *CardState             `protobuf:"bytes,3,opt,name=card,proto3" json:"card,omitempty"`
+	Run           []byte                 `protobuf:"bytes,4,opt,name=run,proto3" json:"run,omitempty"` // 16 bytes, made up when the reader's daemon starts
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -609,6 +610,13 @@ func (x *HelloResponse) GetReaderName() string {
 func (x *HelloResponse) GetCard() *CardState {
 	if x != nil {
 		return x.Card
+	}
+	return nil
+}
+
+func (x *HelloResponse) GetRun() []byte {
+	if x != nil {
+		return x.Run
 	}
 	return nil
 }
@@ -3055,12 +3063,13 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\n" +
 	"BackupPlan\x12\x19\n" +
 	"\bevery_ms\x18\x01 \x01(\x04R\aeveryMs\x12\x1a\n" +
-	"\tdue_in_ms\x18\x02 \x01(\x12R\adueInMs\"{\n" +
+	"\tdue_in_ms\x18\x02 \x01(\x12R\adueInMs\"\x8d\x01\n" +
 	"\rHelloResponse\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x1f\n" +
 	"\vreader_name\x18\x02 \x01(\tR\n" +
 	"readerName\x12-\n" +
-	"\x04card\x18\x03 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"\x96\x02\n" +
+	"\x04card\x18\x03 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\x12\x10\n" +
+	"\x03run\x18\x04 \x01(\fR\x03run\"\x96\x02\n" +
 	"\tCardState\x125\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1f.reprovision.v1.CardState.StateR\x05state\x12\x1e\n" +
 	"\n" +
