@@ -51,22 +51,27 @@ command = ["/usr/bin/nmcli", "connection", "reload"]
 
 func TestLoadRefuses(t *testing.T) {
 	for text, want := range map[string][]string{
-		"nam = \"x\"":                               {":1", "nam", "unknown key"},
-		"\n[detect]\nsetle = \"1s\"":                {":3", "detect.setle", "unknown key"},
-		"[detect]\nsettle = \"soon\"":               {":2", "settle", "not a duration"},
-		"[detect]\nsettle = \"-1s\"":                {":2", "negative"},
-		"[backup]\nevery = \"10ms\"":                {"backup.every", "not within"},
-		"[backup]\nevery = \"9000h\"":               {"backup.every", "not within"},
-		"[backup]\nmode = \"some\"":                 {"backup.mode", "not one of"},
-		"name = ":                                   {":1"},
-		"name = \"a\\u0007\"":                       {"name", "printable"},
-		"[link]\nkind = \"smoke\"":                  {"link.kind", "smoke"},
-		"[link]\nadapter = \"usb0\"":                {"link.adapter", "usb0", "hci0"},
-		"state_dir = \"here\"":                      {"state_dir", "absolute"},
-		"[reprovision]\nkeys = \"maybe\"":           {"reprovision.keys", "maybe"},
-		"[[root]]\nclass = \"x\"\npath = \"/a\"":    {"root", "unknown class"},
-		"[[root]]\nclass=\"keys\"\npath=\"/var\"":   {"state_dir", "survive"},
-		"[[hook]]\nclass=\"keys\"\ncommand=[\"a\"]": {"hook[0].command", "absolute"},
+		"nam = \"x\"":                                         {":1", "nam", "unknown key"},
+		"\n[detect]\nsetle = \"1s\"":                          {":3", "detect.setle", "unknown key"},
+		"[detect]\nsettle = \"soon\"":                         {":2", "settle", "not a duration"},
+		"[detect]\nsettle = \"-1s\"":                          {":2", "negative"},
+		"[backup]\nevery = \"10ms\"":                          {"backup.every", "not within"},
+		"[backup]\nevery = \"9000h\"":                         {"backup.every", "not within"},
+		"[backup]\nmode = \"some\"":                           {"backup.mode", "not one of"},
+		"[authorization]\nfunctions = [\"radio\"]":            {"authorization.functions", "radio", "units, sessions"},
+		"[authorization]\nfunctions = [\"units\", \"units\"]": {"authorization.functions", "twice"},
+		"[authorization]\nheartbeat = \"1ms\"":                {"authorization.heartbeat", "not within"},
+		"[authorization]\ngrace = \"19s\"":                    {"authorization.grace", "not within 20s"},
+		"[authorization]\nrun_dir = \"run\"":                  {"authorization.run_dir", "absolute"},
+		"name = ":                                             {":1"},
+		"name = \"a\\u0007\"":                                 {"name", "printable"},
+		"[link]\nkind = \"smoke\"":                            {"link.kind", "smoke"},
+		"[link]\nadapter = \"usb0\"":                          {"link.adapter", "usb0", "hci0"},
+		"state_dir = \"here\"":                                {"state_dir", "absolute"},
+		"[reprovision]\nkeys = \"maybe\"":                     {"reprovision.keys", "maybe"},
+		"[[root]]\nclass = \"x\"\npath = \"/a\"":              {"root", "unknown class"},
+		"[[root]]\nclass=\"keys\"\npath=\"/var\"":             {"state_dir", "survive"},
+		"[[hook]]\nclass=\"keys\"\ncommand=[\"a\"]":           {"hook[0].command", "absolute"},
 	} {
 		file := write(t, text)
 		_, err := config.LoadDevice(file)
@@ -83,6 +88,18 @@ func TestLoadRefuses(t *testing.T) {
 		if strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: more than one line: %q", text, err)
 		}
+	}
+}
+
+func TestAuthorization(t *testing.T) {
+	d, err := config.LoadDevice(write(t, ""))
+	if err != nil || d.Authorization.Governing() || d.Authorization.Governs(config.FunctionUnits) {
+		t.Errorf("without a word: %+v, %v", d.Authorization, err)
+	}
+	d, err = config.LoadDevice(write(t, "[authorization]\nfunctions = [\"sessions\"]\nheartbeat = \"1s\"\ngrace = \"2s\""))
+	a := d.Authorization
+	if err != nil || !a.Governing() || !a.Governs(config.FunctionSessions) || a.Governs(config.FunctionUnits) || a.Grace.Duration != 2*time.Second {
+		t.Errorf("read %+v, %v", a, err)
 	}
 }
 

@@ -20,12 +20,13 @@ type Device struct {
 	StateDir string `toml:"state_dir"` // outside the user-data space
 	LogLevel string `toml:"log_level"` // debug, info, warn or error
 
-	Link        DeviceLink  `toml:"link"`
-	Backup      Backup      `toml:"backup"`
-	Detect      Detect      `toml:"detect"`
-	Reprovision Reprovision `toml:"reprovision"`
-	Roots       []Root      `toml:"root"`
-	Hooks       []Hook      `toml:"hook"`
+	Link          DeviceLink    `toml:"link"`
+	Backup        Backup        `toml:"backup"`
+	Detect        Detect        `toml:"detect"`
+	Reprovision   Reprovision   `toml:"reprovision"`
+	Authorization Authorization `toml:"authorization"`
+	Roots         []Root        `toml:"root"`
+	Hooks         []Hook        `toml:"hook"`
 }
 
 // DeviceLink says how the reader is reached.
@@ -124,6 +125,7 @@ func DefaultDevice() Device {
 			ServiceBooks: Restore, Keys: Restore, Preferences: Ask, UserData: Ask, Replacement: Ask,
 			QuarantineKeep: Duration{30 * 24 * time.Hour}, QuarantineMax: 1 << 30,
 		},
+		Authorization: defaultAuthorization(),
 	}
 }
 
@@ -175,7 +177,7 @@ func (d Device) check() *Error {
 		within("detect.verify_every", d.Detect.VerifyEvery, 0, 366*24*time.Hour),
 		atLeast("detect.verify_bytes", d.Detect.VerifyBytes, 1),
 		atLeast("reprovision.quarantine_max", d.Reprovision.QuarantineMax, 0),
-		d.checkPolicies(), d.checkHooks(), d.checkRoots(),
+		d.Authorization.check(), d.checkPolicies(), d.checkHooks(), d.checkRoots(),
 	)
 }
 
