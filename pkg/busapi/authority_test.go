@@ -79,6 +79,12 @@ func makeCall(ctx context.Context, method string) (err error) {
 		_, err = c.ConfigureAutoBackup(ctx, busapi.AutoBackupSettings{Every: 5})
 	case "DisableAutoBackup":
 		_, err = c.DisableAutoBackup(ctx)
+	case "Authorization":
+		_, err = c.Authorization(ctx)
+	case "OverrideAuthorization":
+		_, err = c.OverrideAuthorization(ctx, busapi.AuthorizationOverride{Seconds: 5})
+	case "ResumeAuthorization":
+		_, err = c.ResumeAuthorization(ctx)
 	case "SetPasscode":
 		_, err = c.SetPasscode(ctx, busapi.PasscodeRequest{})
 	case "ClearPasscode":
@@ -202,6 +208,7 @@ func guarded() map[string]string {
 		"Forget": "device.forget", "Subscribe": "device.read",
 		"ConfigureAutoBackup": "device.schedule", "DisableAutoBackup": "device.schedule",
 		"SetPasscode": "device.passcode", "ClearPasscode": "device.passcode", "NewRecoveryCode": "device.passcode",
+		"OverrideAuthorization": "device.authorization", "ResumeAuthorization": "device.authorization",
 		"Reader.Press": "reader.press", "Reader.Display": "reader.display", "Reader.Forget": "reader.forget",
 		"Reader.CardInit": "reader.card", "Reader.CardVerify": "reader.card", "Reader.CardPIN": "reader.pin",
 		"Reader.CardSetPIN": "reader.pin", "Reader.CardChangePIN": "reader.pin", "Reader.CardClearPIN": "reader.pin",
@@ -213,7 +220,7 @@ func TestAnotherUserIsRefused(t *testing.T) {
 	device, reader := &bustest.Device{}, &bustest.Reader{}
 	bus.ServeDevice(t, device)
 	bus.ServeReader(t, reader)
-	free := []string{"Status", "AutoBackup", "Reader.Status", "Reader.Devices", "Reader.CardStatus"}
+	free := []string{"Status", "AutoBackup", "Authorization", "Reader.Status", "Reader.Devices", "Reader.CardStatus"}
 	for method, got := range asStranger(t, bus, append(free, slices.Collect(maps.Keys(guarded()))...)...) {
 		want := "NotAllowed"
 		if slices.Contains(free, method) {
@@ -223,7 +230,7 @@ func TestAnotherUserIsRefused(t *testing.T) {
 			t.Errorf("%s: %s, want %s", method, got, want)
 		}
 	}
-	if calls := device.Calls(); !slices.Equal(calls, []string{"AutoBackup"}) {
+	if calls := device.Calls(); !slices.Equal(calls, []string{"AutoBackup", "Authorization"}) {
 		t.Errorf("the device was called: %v", calls)
 	}
 	for _, c := range reader.Calls() {

@@ -71,6 +71,7 @@ func (d *Device) update(ctx context.Context) error {
 		"LastBackup": st.LastBackup, "Damaged": st.Damaged, "Waiting": toBus(st.Waiting),
 	}
 	maps.Copy(props, autoBackupProps(st.AutoBackup))
+	props["Functions"] = functionsProp(st.Authorization)
 	return d.tree.setRoot(props)
 }
 

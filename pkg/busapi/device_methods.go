@@ -30,6 +30,7 @@ func (d *Device) methods() map[string]any {
 		"Snapshots": d.callSnapshots, "SnapshotItems": d.callSnapshotItems, "Check": d.callCheck,
 		"Reprovision": d.callReprovision, "Forget": d.callForget, "SnapshotDiff": d.callSnapshotDiff, "Verify": d.callVerify,
 		"AutoBackup": d.callAutoBackup, "ConfigureAutoBackup": d.callConfigureAutoBackup, "DisableAutoBackup": d.callDisableAutoBackup,
+		"Authorization": d.callAuthorization, "AuthorizationOverride": d.callAuthorizationOverride, "AuthorizationResume": d.callAuthorizationResume,
 		"SetPasscode": d.callSetPasscode, "ClearPasscode": d.callClearPasscode, "NewRecoveryCode": d.callNewRecoveryCode,
 		"RegisterAgent": d.callRegisterAgent, "UnregisterAgent": d.callUnregisterAgent,
 	}

@@ -57,6 +57,8 @@ func deviceValues() bustest.DeviceValues {
 		Drill: busapi.VerifyResult{Time: 9, Snapshot: "s1", Blobs: 2, Of: 3, Items: 4, Bytes: 77, Failed: []string{"x"}},
 		Auto: busapi.AutoBackupInfo{State: "on", By: "owner", Every: 86400, Mode: "full", NextDue: 9, OverdueSince: 8, LastRun: 7,
 			LastResult: "away", LastReason: "the reader is out of range", Prompt: "reader"},
+		Rights: busapi.AuthorizationInfo{State: "expiring", Reason: "card-out", Since: 4, Expires: 6, LastProof: 3, Override: 2, Heartbeat: 10,
+			Grace: 30, Functions: []busapi.FunctionInfo{{Function: "units", State: "failed", Reason: "card-out", Expires: 6, Error: "no"}}},
 	}
 }
 
@@ -96,12 +98,17 @@ func TestDeviceMethods(t *testing.T) {
 		t.Errorf("a mode that is none: %v", err)
 	}
 
+	same(t, v.Rights)(c.Authorization(ctx))
+	same(t, v.Rights)(c.OverrideAuthorization(ctx, busapi.AuthorizationOverride{Seconds: 60}))
+	same(t, v.Rights)(c.ResumeAuthorization(ctx))
+
 	want := []string{
 		"Pair 00:1A:7D:DA:71:13", "Unpair", "Backup true", "Snapshots", "SnapshotItems s-1", "SnapshotItems s-1",
 		"SnapshotDiff s-1 s-2", "SnapshotDiff s-1 s-2", "Verify 5", "Check true",
 		"Reprovision {Classes:[keys] Paths:[/home/x/.ssh/id\xff] Snapshot:s1 From: DryRun:false Yes:true}",
 		`Forget ["/a\xff" "keys/b"]`,
 		"AutoBackup", "ConfigureAutoBackup {Every:5 Mode:incremental}", "DisableAutoBackup",
+		"Authorization", "OverrideAuthorization {Seconds:60}", "ResumeAuthorization",
 	}
 	if diff := cmp.Diff(want, backend.Calls()); diff != "" {
 		t.Error(diff)

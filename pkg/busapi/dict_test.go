@@ -24,6 +24,8 @@ func fullStatus() DeviceStatus {
 		ReaderDamage: 3, Verified: &VerifyResult{Time: 1, Snapshot: "s", Blobs: 2, Of: 3, Items: 4, Bytes: 5, Failed: []string{"f"}},
 		AutoBackup: &AutoBackupInfo{State: "on", By: "owner", Every: 1, Mode: "full", NextDue: 2, OverdueSince: 3, LastRun: 4,
 			LastResult: "away", LastReason: "r", Prompt: "reader"},
+		Authorization: &AuthorizationInfo{State: "expiring", Reason: "card-out", Since: 1, Expires: 2, LastProof: 3, Override: 4,
+			Heartbeat: 5, Grace: 6, Functions: []FunctionInfo{{Function: "units", State: "failed", Reason: "card-out", Expires: 2, Error: "e"}}},
 	}
 }
 

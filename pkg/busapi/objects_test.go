@@ -128,10 +128,12 @@ func TestObjectsOnTheBus(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", c.path, diff)
 		}
-		var props busapi.Dict
-		if err := object.Call("org.freedesktop.DBus.Properties.GetAll", 0, c.iface).Store(&props); err != nil {
-			t.Errorf("%s: %v", c.path, err)
+		all := object.Call("org.freedesktop.DBus.Properties.GetAll", 0, c.iface)
+		if all.Err != nil {
+			t.Errorf("%s: %v", c.path, all.Err)
+			continue
 		}
+		props, _ := all.Body[0].(map[string]dbus.Variant) // Store would lose the types within
 		types := make(map[string]string)
 		for name, v := range props {
 			types[name] = v.Signature().String() + " read"

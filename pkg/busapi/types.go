@@ -89,6 +89,8 @@ type DeviceStatus struct {
 	ReaderDamage   int64            `json:"reader_damage"`      // blobs of the newest snapshot that are damaged at the reader
 	Verified       *VerifyResult    `json:"verified,omitempty"` // the last restore drill; absent before the first
 	AutoBackup     *AutoBackupInfo  `json:"autobackup,omitempty"`
+	// Authorization is what the card keeps on.
+	Authorization *AuthorizationInfo `json:"authorization,omitempty"`
 }
 
 // VerifyResult is the outcome of a restore drill: a sample of what lies at the reader was
@@ -300,6 +302,11 @@ type DeviceBackend interface {
 	AutoBackup(ctx context.Context) (AutoBackupInfo, error)
 	ConfigureAutoBackup(ctx context.Context, s AutoBackupSettings) (AutoBackupInfo, error)
 	DisableAutoBackup(ctx context.Context) (AutoBackupInfo, error)
+	// Authorization tells what the card keeps on; OverrideAuthorization has it on without
+	// the card for a time, and ResumeAuthorization takes that back.
+	Authorization(ctx context.Context) (AuthorizationInfo, error)
+	OverrideAuthorization(ctx context.Context, o AuthorizationOverride) (AuthorizationInfo, error)
+	ResumeAuthorization(ctx context.Context) (AuthorizationInfo, error)
 	// SetPasscode sets the reprovisioning passcode (step 616), or another one.
 	SetPasscode(ctx context.Context, req PasscodeRequest, p Prompter) (PasscodeResult, error)
 	// ClearPasscode lets every device open the data that the reader is paired with.

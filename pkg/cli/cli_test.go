@@ -88,6 +88,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 	})
 	card := "capacity card_key detail elsewhere generation identity left_out needed pin pin_tries profile state used"
 	auto := "by every last_reason last_result last_run mode next_due overdue_since prompt state"
+	rights := "expires functions grace heartbeat last_proof override reason since state"
 	display := "address lines passcode state"
 	for _, c := range []struct{ command, keys string }{
 		{"status", "activity card card_pin counts damaged in_range interrupted keys_pending last_backup last_backup_age last_snapshot link_error name " +
@@ -106,6 +107,9 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		{"autobackup show", auto},
 		{"autobackup configure --every 7d", auto},
 		{"autobackup disable", auto},
+		{"authorization", rights},
+		{"authorization override --for 8h", rights},
+		{"authorization resume", rights},
 		{"reader status", "address card damage damaged_blobs devices last_scrub link_error name overdue pairing_open pairing_until " +
 			"scrubbing stored vaults"},
 		{"--quiet passcode set --card-pin", "card card_pin passcode recovery_code"},

@@ -80,6 +80,9 @@ func (a *app) showDevice(p *printer, s busapi.DeviceStatus) {
 	if s.AutoBackup != nil {
 		a.showAutoBackupStatus(p, *s.AutoBackup)
 	}
+	if s.Authorization != nil && s.Authorization.State != "off" {
+		p.row("Authorization", a.authorizationLine(p, *s.Authorization))
+	}
 	p.row("At risk", atRisk(p, s))
 	p.row("Damage", damage(p, s))
 	if s.ReaderDamage > 0 {

@@ -80,6 +80,7 @@ type DeviceValues struct {
 	Diff   []busapi.ItemChange
 	Drill  busapi.VerifyResult
 	Auto   busapi.AutoBackupInfo
+	Rights busapi.AuthorizationInfo
 }
 
 // Set changes the answers.
@@ -178,6 +179,21 @@ func (d *Device) ConfigureAutoBackup(ctx context.Context, s busapi.AutoBackupSet
 // DisableAutoBackup implements busapi.DeviceBackend.
 func (d *Device) DisableAutoBackup(ctx context.Context) (busapi.AutoBackupInfo, error) {
 	return d.get().Auto, d.got(ctx, nil, "DisableAutoBackup")
+}
+
+// Authorization answers with Rights, as do the next two.
+func (d *Device) Authorization(ctx context.Context) (busapi.AuthorizationInfo, error) {
+	return d.get().Rights, d.got(ctx, nil, "Authorization")
+}
+
+// OverrideAuthorization implements busapi.DeviceBackend.
+func (d *Device) OverrideAuthorization(ctx context.Context, o busapi.AuthorizationOverride) (busapi.AuthorizationInfo, error) {
+	return d.get().Rights, d.got(ctx, nil, "OverrideAuthorization", o)
+}
+
+// ResumeAuthorization implements busapi.DeviceBackend.
+func (d *Device) ResumeAuthorization(ctx context.Context) (busapi.AuthorizationInfo, error) {
+	return d.get().Rights, d.got(ctx, nil, "ResumeAuthorization")
 }
 
 // Reader is a busapi.ReaderBackend that records its calls and answers with the

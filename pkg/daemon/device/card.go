@@ -9,24 +9,51 @@ import (
 	"github.com/reprovision/reprovision/pkg/session"
 )
 
-// attests has the card prove itself whenever there is a reason to ask, until the
-// context ends.
+// attests has the card prove itself whenever there is a reason to ask, and, where it
+// keeps functions of the device on, at each heartbeat (claim 4), until the context ends.
 func (d *Daemon) attests(ctx context.Context, s *session.Session, due <-chan struct{}) {
+	beat, stop := d.guard.beat()
+	defer stop()
 	for {
+		news := true
 		select {
 		case <-due:
-			d.attest(ctx, s)
+		case <-d.guard.doubt:
+		case <-beat:
+			news = false
 		case <-ctx.Done():
 			return
 		}
+		d.heartbeat(ctx, s, news)
 	}
 }
 
 // attest has the card in the reader prove that it is the owner's, if there is one.
-func (d *Daemon) attest(ctx context.Context, s *session.Session) {
-	if _, err := d.prove(ctx, s); err != nil {
+func (d *Daemon) attest(ctx context.Context, s *session.Session) { d.heartbeat(ctx, s, true) }
+
+// heartbeat is attest; news says whether there is any, so that an answer that is the
+// same as ever is told.
+func (d *Daemon) heartbeat(ctx context.Context, s *session.Session, news bool) {
+	bounded, cancel := context.WithTimeout(ctx, d.guard.answerTime())
+	defer cancel()
+	state, err := d.prove(bounded, s, news)
+	if err != nil {
 		d.log.Debug("no proof of the card", "error", err)
 	}
+	if state == cardAuthorized && d.guard.cfg.Governing() { // what it was given just now it has to show
+		_, err = d.prove(bounded, s, news)
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, session.ErrDisconnected) {
+		d.guard.missed(d.noProof(err))
+	}
+}
+
+// noProof is what an error of a challenge says of the card.
+func (d *Daemon) noProof(err error) authorization.Reason {
+	if errors.Is(err, session.ErrCard) && d.keeper.card().Status == session.CardNone {
+		return authorization.CardOut
+	}
+	return authorization.NoAnswer
 }
 
 // The outcomes of a proof. The first card that is in the reader after a pairing is
@@ -39,15 +66,19 @@ const (
 )
 
 // prove has the card in the reader answer a challenge, says in a word whose it is,
-// and tells whoever listens; empty where there is no vault that a card could hold.
-func (d *Daemon) prove(ctx context.Context, s *session.Session) (string, error) {
+// and, if that is news, tells whoever listens; empty where there is no vault that a card could hold.
+func (d *Daemon) prove(ctx context.Context, s *session.Session, news bool) (string, error) {
 	select {
 	case d.proofs <- struct{}{}:
 		defer func() { <-d.proofs }()
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+	asked := d.guard.now().Up
 	a, err := d.challenge(ctx, s)
+	if err == nil && a == nil {
+		d.guard.missed(authorization.NoRecord)
+	}
 	if err != nil || a == nil {
 		return "", err
 	}
@@ -55,6 +86,10 @@ func (d *Daemon) prove(ctx context.Context, s *session.Session) (string, error) 
 	if err != nil {
 		d.log.Error("cannot judge the card's proof", "error", err)
 		return "", err
+	}
+	d.guard.judged(state, asked)
+	if !news && state == cardProven {
+		return state, nil
 	}
 	d.log.Info("the card was asked for a proof", "state", state, "card", a.proof.Card.Identity, "key", a.proof.Card.Key != nil)
 	d.event("authorization", map[string]any{"card": state, "identity": a.proof.Card.Identity, "key": a.proof.Card.Key != nil})

@@ -56,7 +56,7 @@ func (d *Daemon) sealToCard(ctx context.Context, s *session.Session, held keyrin
 // mayTellPIN refuses a card that is not the owner's: it would be told the PIN, and lock
 // the data up.
 func (d *Daemon) mayTellPIN(ctx context.Context, s *session.Session) error {
-	state, err := d.prove(ctx, s)
+	state, err := d.prove(ctx, s, true)
 	if err == nil && (state == cardOther || state == cardUnproven) {
 		err = fmt.Errorf("%w: the card in the reader is not the one of this device", busapi.ErrCard)
 	}

@@ -37,6 +37,7 @@ type Daemon struct {
 	bluetooth  *bluetooth     // nil on a local link
 	keeper     *keeper
 	auto       *auto
+	guard      *guard
 	ops        *operations
 	backups    chan struct{} // holds a token while a backup is made
 	pairings   chan struct{} // holds a token while a pairing is under way
@@ -76,7 +77,7 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 		},
 	}
 	if err := d.open(bus); err != nil {
-		return nil, errors.Join(err, d.bluetooth.close(), d.auto.close(), st.close())
+		return nil, errors.Join(err, d.bluetooth.close(), d.auto.close(), d.guard.close(), st.close())
 	}
 	return d, nil
 }
@@ -102,8 +103,11 @@ func (d *Daemon) open(bus start.Bus) error {
 		return err
 	}
 	d.keeper = newKeeper(d.keys, dialer, d.cfg, d.urgent, d.log)
-	d.keeper.plan = d.auto.plan
+	d.keeper.plan, d.keeper.failed = d.auto.plan, d.noSession
 	d.conn, d.bus = bus.Conn, busapi.NewDevice(bus.Conn, d, d.log)
+	if d.guard, err = newGuard(d.cfg.Authorization, bus.Conn, d.now, d.tellAuthorization, d.bus.Refresh, d.log); err != nil {
+		return err
+	}
 	d.ops = newOperations(d.bus.Refresh)
 	return nil
 }
@@ -137,9 +141,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.driller(ctx) })
 	group.Go(func() error { return d.auto.alarm.Run(ctx) })
 	group.Go(func() error { return d.autobackup(ctx) })
+	d.guardFunctions(ctx, group)
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, d.bluetooth.close(), d.auto.end(), d.book.save(), d.state.close())
+	return errors.Join(err, d.guard.end(), d.bluetooth.close(), d.auto.end(), d.book.save(), d.state.close())
 }

@@ -25,6 +25,7 @@ type keeper struct {
 	cfg    config.Device
 	urgent func() bool               // the reader is needed soon
 	plan   func() session.BackupPlan // when the next backup is due; nil for never
+	failed func(error)               // told each time why there is no session; nil: nobody is
 	log    *slog.Logger
 	kick   chan struct{} // dial now
 
@@ -59,6 +60,9 @@ func (k *keeper) run(ctx context.Context, up func(context.Context, *session.Sess
 			err = k.hold(ctx, s, up, changed)
 		}
 		k.fail(err)
+		if k.failed != nil && ctx.Err() == nil {
+			k.failed(err)
+		}
 		if !k.pause(ctx, wait) {
 			wait = min(2*wait, k.cfg.Link.RetryMax.Duration)
 		} else {
@@ -235,7 +239,8 @@ func (k *keeper) pause(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// urgentWait is the longest wait between two attempts while something is damaged.
+// urgentWait is the longest wait between two attempts while something is damaged, or
+// is off for want of the card.
 const urgentWait = 30 * time.Second
 
 // try makes the keeper dial now.
@@ -304,6 +309,14 @@ func (k *keeper) current() *session.Session {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.session
+}
+
+// readerRun is what tells the reader's daemon of this session from one that was
+// started at another time; zero if it does not tell.
+func (k *keeper) readerRun() session.ID {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.hello.Run
 }
 
 // card is what the reader last said of its card.

@@ -15,6 +15,7 @@ func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
 	if err != nil {
 		return // unpaired this very moment
 	}
+	d.guard.met(reader.ID, d.keeper.readerRun())
 	var greeting sync.WaitGroup
 	defer greeting.Wait()
 	greeting.Go(func() {
@@ -84,7 +85,7 @@ func (d *Daemon) hear(e session.Event, reader string) {
 }
 
 // urgent tells whether the reader is needed soon.
-func (d *Daemon) urgent() bool { return d.findings.damaged() }
+func (d *Daemon) urgent() bool { return d.findings.damaged() || d.guard.wanting() }
 
 // onLink tells of a change of range.
 func (d *Daemon) onLink(inRange bool, why error) {
