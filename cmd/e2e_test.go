@@ -17,8 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godbus/dbus/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.etcd.io/bbolt"
+
+	"github.com/reprovision/reprovision/pkg/enforce/enforcetest"
 )
 
 // repo is the top of the checkout, as seen from this package.
@@ -62,7 +65,7 @@ func TestStoriesWithPCSC(t *testing.T) {
 // TestStoriesWithAPIVCard tells those in which the kind of card may matter.
 func TestStoriesWithAPIVCard(t *testing.T) {
 	needPCSC(t)
-	only := []string{"card", "cardlock", "cardpin", "cardproof", "pairing", "replacement", "restore"}
+	only := []string{"authorization", "card", "cardlock", "cardpin", "cardproof", "pairing", "replacement", "restore"}
 	stories{dir: storyDir, only: only, card: "piv", link: "local", slow: 1, vars: sizes()}.tell(t)
 }
 
@@ -131,7 +134,7 @@ func (s stories) tell(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": up, "field": field, "eventually": s.eventually, "picture": picture, "fill": fill, "code": code, "tamper": tamper,
+			"up": up, "field": field, "eventually": s.eventually, "picture": picture, "fill": fill, "code": code, "tamper": tamper, "managers": managers,
 		},
 	}
 	if s.link == "rfcomm" {
@@ -308,6 +311,28 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d: %v", got, want, err)
 	}
+}
+
+// managers FILE plays systemd and logind on the bus of the last sandbox, and writes down
+// what they are asked to do, until the story ends.
+func managers(ts *testscript.TestScript, neg bool, args []string) {
+	conn, err := dbus.Connect(ts.Getenv("DBUS_SYSTEM_BUS_ADDRESS"))
+	ts.Check(err)
+	system, err := enforcetest.New(conn)
+	ts.Check(err)
+	file, err := os.OpenFile(ts.MkAbs(args[0]), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) // a story may empty it
+	ts.Check(err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for conn.Context().Err() == nil {
+			for _, call := range system.Take() {
+				fmt.Fprintln(file, call)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	ts.Defer(func() { conn.Close(); <-ended; file.Close() })
 }
 
 // tamper [-one] FILE flips a bit in the middle of every large value of a bbolt file, or of one,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/reprovision/reprovision/pkg/busapi/bustest"
 	"github.com/reprovision/reprovision/pkg/enforce"
+	"github.com/reprovision/reprovision/pkg/enforce/enforcetest"
 )
 
 const (
@@ -26,9 +27,18 @@ func exists(file string) bool {
 	return err == nil
 }
 
-func did(t *testing.T, s *system, want ...string) {
+func newSystem(t *testing.T, bus *bustest.Bus) *enforcetest.System {
 	t.Helper()
-	if diff := cmp.Diff(want, s.take()); diff != "" {
+	s, err := enforcetest.New(bus.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func did(t *testing.T, s *enforcetest.System, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, s.Take()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -52,25 +62,26 @@ func TestUnitsThatDoNotFollow(t *testing.T) {
 	if err := u.Switch(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	s.failing(stop, "org.freedesktop.systemd1.ShuttingDown")
+	s.Fail(stop, "org.freedesktop.systemd1.ShuttingDown")
 	if err := u.Switch(t.Context(), false); err == nil || exists(flag) {
 		t.Errorf("a stop that fails: %v, flag %t", err, exists(flag))
 	}
-	s.failing(stop, "org.freedesktop.systemd1.NoSuchUnit")
-	s.become(enforce.Target, "inactive", "")
+	s.Fail(stop, "")
+	if err := u.Switch(t.Context(), false); err != nil {
+		t.Errorf("a stop after one that failed: %v", err)
+	}
+	s.Fail(stop, "org.freedesktop.systemd1.NoSuchUnit")
 	if err := u.Switch(t.Context(), false); err != nil {
 		t.Errorf("a target that was never loaded: %v", err)
 	}
-	s.failing(stop, "")
-	s.mu.Lock()
-	s.slow = true
-	s.mu.Unlock()
+	s.Fail(stop, "")
+	s.Slow()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := u.Switch(ctx, false); err == nil {
 		t.Error("a target that is still stopping counts as off")
 	}
-	s.failing(start, "org.freedesktop.systemd1.NoSuchUnit")
+	s.Fail(start, "org.freedesktop.systemd1.NoSuchUnit")
 	if err := u.Switch(t.Context(), true); err == nil {
 		t.Error("a target that is not installed counts as on")
 	}
@@ -87,11 +98,11 @@ func TestLeave(t *testing.T) {
 	if err := u.Leave(t.Context(), 1500*time.Millisecond); err != nil {
 		t.Error(err)
 	}
-	s.failing(left, "org.freedesktop.systemd1.UnitExists")
+	s.Fail(left, "org.freedesktop.systemd1.UnitExists")
 	if err := u.Leave(t.Context(), 1500*time.Millisecond); err != nil {
 		t.Error(err)
 	}
-	s.failing(left, "org.freedesktop.systemd1.ShuttingDown")
+	s.Fail(left, "org.freedesktop.systemd1.ShuttingDown")
 	if err := u.Leave(t.Context(), 1500*time.Millisecond); err == nil {
 		t.Error("a timer that was refused counts as left")
 	}
@@ -99,7 +110,7 @@ func TestLeave(t *testing.T) {
 		t.Error(err)
 	}
 	did(t, s, left, left, left, "stop reprovision-authorization-expiry.timer replace")
-	s.failing("stop reprovision-authorization-expiry.timer replace", "org.freedesktop.systemd1.NoSuchUnit")
+	s.Fail("stop reprovision-authorization-expiry.timer replace", "org.freedesktop.systemd1.NoSuchUnit")
 	if err := u.Return(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -131,6 +142,13 @@ func run(t *testing.T, f func(context.Context) error) {
 	})
 }
 
+func send(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Whoever is off and logs in, or unlocks a screen, finds it locked again.
 func TestSessionsAreLockedAgain(t *testing.T) {
 	bus := bustest.Start(t)
@@ -143,7 +161,7 @@ func TestSessionsAreLockedAgain(t *testing.T) {
 		return sessions.Run(ctx, func() { lever.Again(); opened <- struct{}{} })
 	})
 	bustest.Until(t, "listening", func() bool {
-		s.begun(t)
+		send(t, s.Begun())
 		select {
 		case <-opened:
 			return true
@@ -151,19 +169,20 @@ func TestSessionsAreLockedAgain(t *testing.T) {
 			return false
 		}
 	})
-	locks := func() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.calls) }
+	n := 0
+	locks := func() int { n += len(s.Take()); return n }
 	lever.Set(true)
-	s.hint(t, false)
+	send(t, s.Hint(false))
 	bustest.Wait(t, opened, "the hint")
-	if n := locks(); n != 0 {
+	if locks() != 0 {
 		t.Errorf("locked %d times while on", n)
 	}
 	lever.Set(false)
 	bustest.Until(t, "the lock", func() bool { return locks() == 1 })
-	s.hint(t, true) // it has locked
-	for n, tell := range []func(){func() { s.hint(t, false) }, func() { s.begun(t) }} {
-		tell()
-		bustest.Until(t, "another lock", func() bool { return locks() == n+2 })
+	send(t, s.Hint(true)) // it has locked
+	for i, tell := range []func() error{func() error { return s.Hint(false) }, s.Begun} {
+		send(t, tell())
+		bustest.Until(t, "another lock", func() bool { return locks() == i+2 })
 	}
 }
 
