@@ -32,7 +32,8 @@ const authorizationFile = "authorization.json"
 type guard struct {
 	cfg      config.Authorization
 	clock    interface{ Read() backup.Reading }
-	alarm    *backup.Alarm // for the time that passes asleep, and for a clock that is set
+	awake    func() time.Duration // since the boot, without sleep
+	alarm    *backup.Alarm        // for the time that passes asleep, and for a clock that is set
 	units    *enforce.Units
 	sessions *enforce.Sessions
 	levers   []*enforce.Lever
@@ -49,7 +50,7 @@ type guard struct {
 
 // newGuard takes up how the authorization stood. It switches nothing yet.
 func newGuard(cfg config.Authorization, conn *dbus.Conn, now func() time.Time, told func(was, is authorization.State), changed func(), log *slog.Logger) (*guard, error) {
-	g := &guard{cfg: cfg, log: log, told: told, wake: make(chan struct{}, 1), doubt: make(chan struct{}, 1)}
+	g := &guard{cfg: cfg, log: log, told: told, awake: monotonic, wake: make(chan struct{}, 1), doubt: make(chan struct{}, 1)}
 	var err error
 	if g.clock, err = backup.NewClock(now); err != nil || !cfg.Governing() {
 		return g, err
@@ -104,9 +105,13 @@ func (g *guard) keep() error {
 // now looks at the clocks.
 func (g *guard) now() authorization.Moment {
 	r := g.clock.Read()
-	var awake unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &awake) // every kernel has it
-	return authorization.Moment{Boot: r.Boot, Up: r.Up, Awake: time.Duration(awake.Nano()), Wall: r.Wall}
+	return authorization.Moment{Boot: r.Boot, Up: r.Up, Awake: g.awake(), Wall: r.Wall}
+}
+
+func monotonic() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // every kernel has it
+	return time.Duration(ts.Nano())
 }
 
 // happened takes an event into account: what follows is switched, kept and told. An
