@@ -61,7 +61,7 @@ install: build
 	done
 	install -d $(DESTDIR)$(SYSTEMDDIR)/systemd/system/bluetooth.service.d
 	install -m 0644 systemd/bluetooth-watchdog.conf $(DESTDIR)$(SYSTEMDDIR)/systemd/system/bluetooth.service.d/reprovision.conf
-	install -m 0644 systemd/reprovision-authorized.target systemd/reprovision-unauthorized.service $(DESTDIR)$(SYSTEMDDIR)/systemd/system
+	install -m 0644 systemd/reprovision-authorized.target systemd/reprovision-expiry.service systemd/reprovision-unauthorized.service $(DESTDIR)$(SYSTEMDDIR)/systemd/system
 	install -m 0644 systemd/reprovision.sysusers $(DESTDIR)$(SYSTEMDDIR)/sysusers.d/reprovision.conf
 	install -m 0644 systemd/reprovision.tmpfiles $(DESTDIR)$(SYSTEMDDIR)/tmpfiles.d/reprovision.conf
 	install -d $(DESTDIR)$(DBUSPOLICYDIR) $(DESTDIR)$(DATADIR)/dbus-1/system-services $(DESTDIR)$(DATADIR)/dbus-1/interfaces

@@ -90,30 +90,18 @@ func TestUnitsThatDoNotFollow(t *testing.T) {
 	}
 }
 
-func TestLeave(t *testing.T) {
+func TestReturn(t *testing.T) {
+	const back = "stop reprovision-expiry.service replace"
 	bus := bustest.Start(t)
 	s := newSystem(t, bus)
 	u := enforce.NewUnits(bus.Connect(t), t.TempDir())
-	const left = `transient reprovision-authorization-expiry.timer replace @a(st) [["OnActiveSec", 1500000]] "reprovision-unauthorized.service"`
-	if err := u.Leave(t.Context(), 1500*time.Millisecond); err != nil {
-		t.Error(err)
+	for name, fails := range map[string]bool{"": false, "org.freedesktop.systemd1.NoSuchUnit": false, "org.freedesktop.systemd1.ShuttingDown": true} {
+		s.Fail(back, name)
+		if err := u.Return(t.Context()); (err != nil) != fails {
+			t.Errorf("%q: %v", name, err)
+		}
 	}
-	s.Fail(left, "org.freedesktop.systemd1.UnitExists")
-	if err := u.Leave(t.Context(), 1500*time.Millisecond); err != nil {
-		t.Error(err)
-	}
-	s.Fail(left, "org.freedesktop.systemd1.ShuttingDown")
-	if err := u.Leave(t.Context(), 1500*time.Millisecond); err == nil {
-		t.Error("a timer that was refused counts as left")
-	}
-	if err := u.Return(t.Context()); err != nil {
-		t.Error(err)
-	}
-	did(t, s, left, left, left, "stop reprovision-authorization-expiry.timer replace")
-	s.Fail("stop reprovision-authorization-expiry.timer replace", "org.freedesktop.systemd1.NoSuchUnit")
-	if err := u.Return(t.Context()); err != nil {
-		t.Error(err)
-	}
+	did(t, s, back, back, back)
 }
 
 func TestWithoutSystemd(t *testing.T) {

@@ -15,9 +15,8 @@ import (
 
 // The units below systemd/ that this package is about.
 const (
-	Target       = "reprovision-authorized.target"          // on: the units that bind to it may run
-	Unauthorized = "reprovision-unauthorized.service"       // its start ends the target
-	expiry       = "reprovision-authorization-expiry.timer" // transient: starts Unauthorized
+	Target = "reprovision-authorized.target" // on: the units that bind to it may run
+	Expiry = "reprovision-expiry.service"    // ends it in time while the daemon is away
 )
 
 // FlagFile is the name of the file that is there while units may run. The target
@@ -32,7 +31,6 @@ const (
 	systemdIface = systemdName + ".Manager"
 	unitIface    = systemdName + ".Unit"
 	noSuchUnit   = systemdName + ".NoSuchUnit"
-	unitExists   = systemdName + ".UnitExists"
 )
 
 // Units switches Target.
@@ -116,42 +114,11 @@ func named(err error, name string) bool {
 	return ok && e.Name == name
 }
 
-// property is one of a transient unit.
-type property struct {
-	Name  string
-	Value dbus.Variant
-}
-
-type timerSpec struct {
-	Base string
-	USec uint64
-}
-
-// Leave has systemd itself switch the target off after that time: the daemon ends,
-// and may not be there then. The time goes on while the machine sleeps not.
-func (u *Units) Leave(ctx context.Context, after time.Duration) error {
-	properties := []property{
-		{"Description", dbus.MakeVariant("End of the card's authorization while reprovisiond is away")},
-		{"TimersMonotonic", dbus.MakeVariant([]timerSpec{{"OnActiveSec", uint64(max(after, 0) / time.Microsecond)}})},
-		{"AccuracyUSec", dbus.MakeVariant(uint64(100_000))},
-		{"RemainAfterElapse", dbus.MakeVariant(false)},
-		{"Unit", dbus.MakeVariant(Unauthorized)},
-	}
-	auxiliary := []struct {
-		Name       string
-		Properties []property
-	}{}
-	err := u.call(ctx, "StartTransientUnit", expiry, "replace", properties, auxiliary)
-	if err != nil && !named(err, unitExists) { // that of an earlier end comes no later
-		return fmt.Errorf("cannot leave a timer behind: %w", err)
-	}
-	return nil
-}
-
-// Return takes back what Leave has left; the daemon is there again.
+// Return takes back that systemd sees to the end of the authorization: the daemon is
+// there again. Expiry was started when it went.
 func (u *Units) Return(ctx context.Context) error {
-	if err := u.call(ctx, "StopUnit", expiry, "replace"); err != nil && !named(err, noSuchUnit) {
-		return fmt.Errorf("cannot stop the timer of an earlier run: %w", err)
+	if err := u.call(ctx, "StopUnit", Expiry, "replace"); err != nil && !named(err, noSuchUnit) {
+		return fmt.Errorf("cannot stop %s: %w", Expiry, err)
 	}
 	return nil
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/reprovision/reprovision/pkg/enforce"
 )
 
+// returnTime bounds the first call to systemd.
+const returnTime = 3 * time.Second
+
 // guardFunctions runs what keeps functions of the device on while the card allows
 // it, where the settings choose any.
 func (d *Daemon) guardFunctions(ctx context.Context, group *errgroup.Group) {
@@ -22,9 +25,9 @@ func (d *Daemon) guardFunctions(ctx context.Context, group *errgroup.Group) {
 		return
 	}
 	if g.units != nil {
-		bounded, cancel := context.WithTimeout(ctx, leaveTime)
+		bounded, cancel := context.WithTimeout(ctx, returnTime) // before anything is switched on again
 		if err := g.units.Return(bounded); err != nil {
-			d.log.Warn("cannot take back what the run before has left to systemd", "error", err)
+			d.log.Warn("cannot tell systemd that this daemon is there again", "error", err)
 		}
 		cancel()
 	}

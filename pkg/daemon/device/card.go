@@ -14,26 +14,28 @@ import (
 func (d *Daemon) attests(ctx context.Context, s *session.Session, due <-chan struct{}) {
 	beat, stop := d.guard.beat()
 	defer stop()
-	for {
-		news := true
+	for news := false; ; {
 		select {
 		case <-due:
+			news = true
 		case <-d.guard.doubt:
+			news = true
 		case <-beat:
-			news = false
 		case <-ctx.Done():
 			return
 		}
-		d.heartbeat(ctx, s, news)
+		if d.heartbeat(ctx, s, news) {
+			news = false // else there still is some
+		}
 	}
 }
 
 // attest has the card in the reader prove that it is the owner's, if there is one.
-func (d *Daemon) attest(ctx context.Context, s *session.Session) { d.heartbeat(ctx, s, true) }
+func (d *Daemon) attest(ctx context.Context, s *session.Session) { _ = d.heartbeat(ctx, s, true) }
 
 // heartbeat is attest; news says whether there is any, so that an answer that is the
-// same as ever is told.
-func (d *Daemon) heartbeat(ctx context.Context, s *session.Session, news bool) {
+// same as ever is told. It returns whether there was an answer.
+func (d *Daemon) heartbeat(ctx context.Context, s *session.Session, news bool) bool {
 	bounded, cancel := context.WithTimeout(ctx, d.guard.answerTime())
 	defer cancel()
 	state, err := d.prove(bounded, s, news)
@@ -41,11 +43,12 @@ func (d *Daemon) heartbeat(ctx context.Context, s *session.Session, news bool) {
 		d.log.Debug("no proof of the card", "error", err)
 	}
 	if state == cardAuthorized && d.guard.cfg.Governing() { // what it was given just now it has to show
-		_, err = d.prove(bounded, s, news)
+		_, err = d.prove(bounded, s, false)
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, session.ErrDisconnected) {
 		d.guard.missed(d.noProof(err))
 	}
+	return err == nil
 }
 
 // noProof is what an error of a challenge says of the card.
@@ -63,6 +66,7 @@ const (
 	cardProven     = "proven"
 	cardOther      = "other"
 	cardUnproven   = "unproven" // the owner's data, without its key
+	cardBare       = "bare"     // the owner's, and no record is on it yet: a blank one, before the first backup
 )
 
 // prove has the card in the reader answer a challenge, says in a word whose it is,
@@ -82,13 +86,13 @@ func (d *Daemon) prove(ctx context.Context, s *session.Session, news bool) (stri
 	if err != nil || a == nil {
 		return "", err
 	}
-	state, err := d.judge(ctx, s, a)
+	state, err := d.judge(ctx, s, a, news)
 	if err != nil {
 		d.log.Error("cannot judge the card's proof", "error", err)
 		return "", err
 	}
 	d.guard.judged(state, asked)
-	if !news && state == cardProven {
+	if !news && (state == cardProven || state == cardBare) {
 		return state, nil
 	}
 	d.log.Info("the card was asked for a proof", "state", state, "card", a.proof.Card.Identity, "key", a.proof.Card.Key != nil)
@@ -134,8 +138,9 @@ func (d *Daemon) challenge(ctx context.Context, s *session.Session) (*answer, er
 	}, nil
 }
 
-// judge says in a word whose card answered.
-func (d *Daemon) judge(ctx context.Context, s *session.Session, a *answer) (string, error) {
+// judge says in a word whose card answered. Where there is news of the card, one that has
+// no record is given one.
+func (d *Daemon) judge(ctx context.Context, s *session.Session, a *answer, news bool) (string, error) {
 	owners, known, err := d.ownersCard()
 	if err != nil {
 		return "", err
@@ -152,6 +157,8 @@ func (d *Daemon) judge(ctx context.Context, s *session.Session, a *answer) (stri
 		return cardUnproven, nil
 	case err == nil && known:
 		return cardProven, nil
+	case !news:
+		return cardBare, nil
 	}
 	return cardAuthorized, d.authorize(ctx, s, a, err != nil)
 }

@@ -146,5 +146,5 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, d.guard.end(), d.bluetooth.close(), d.auto.end(), d.book.save(), d.state.close())
+	return errors.Join(err, d.guard.close(), d.bluetooth.close(), d.auto.end(), d.book.save(), d.state.close())
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -22,9 +23,12 @@ import (
 	"github.com/reprovision/reprovision/pkg/session"
 )
 
-// authorizationFile is where, below the settings' run_dir, it is kept how the
-// authorization stands. It goes with the boot, and so does what it is worth.
-const authorizationFile = "authorization.json"
+// What the guard keeps below the settings' run_dir. It goes with the boot, and so does
+// what it is worth.
+const (
+	authorizationFile = "authorization.json" // how the authorization stands
+	expiresFile       = "expires"            // when it ends, in seconds since the boot; for reprovision-expiry.service
+)
 
 // guard keeps functions of the device on while the card allows it (claim 4). Where
 // the settings choose none it does nothing, and its methods may be called all the same. It is safe
@@ -95,6 +99,10 @@ func (g *guard) keep() error {
 	raw, err := g.state.Encode()
 	if err == nil {
 		err = renameio.WriteFile(filepath.Join(g.cfg.RunDir, authorizationFile), raw, 0o600)
+	}
+	if err == nil {
+		ends := strconv.FormatInt(int64(g.state.Ends()/time.Second), 10)
+		err = renameio.WriteFile(filepath.Join(g.cfg.RunDir, expiresFile), []byte(ends+"\n"), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot keep how the authorization stands: %w", err)
@@ -169,6 +177,8 @@ func (g *guard) judged(state string, asked time.Duration) {
 		g.missed(authorization.OtherCard)
 	case cardUnproven:
 		g.missed(authorization.Unproven)
+	case cardAuthorized, cardBare:
+		g.missed(authorization.NoRecord)
 	}
 }
 
@@ -240,26 +250,8 @@ func (g *guard) current() authorization.State {
 	return g.state
 }
 
-// leaveTime bounds what is left to do for systemd at the end.
-const leaveTime = 3 * time.Second
-
-// end leaves it to systemd to switch the units off in time, for nobody knows when
-// the next run begins.
-func (g *guard) end() error {
-	if g == nil || g.alarm == nil {
-		return nil
-	}
-	if s := g.current(); g.units != nil && s.On() {
-		ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
-		defer cancel()
-		if err := g.units.Leave(ctx, s.Ends()-g.now().Up); err != nil {
-			g.log.Warn("nobody ends the authorization while this daemon is away", "error", err)
-		}
-	}
-	return g.alarm.Close()
-}
-
-// close is for a daemon that has never run.
+// close gives back what the guard holds. What it has switched stays as it is: systemd
+// sees to its end while the daemon is away (reprovision-expiry.service).
 func (g *guard) close() error {
 	if g == nil || g.alarm == nil {
 		return nil

@@ -43,7 +43,7 @@ func New(conn *dbus.Conn) (*System, error) {
 
 func (s *System) methods() map[string]any {
 	return map[string]any{
-		"StartUnit": s.startUnit, "StopUnit": s.stopUnit, "StartTransientUnit": s.startTransientUnit,
+		"StartUnit": s.startUnit, "StopUnit": s.stopUnit,
 		"LoadUnit": s.loadUnit, "Get": s.get, "LockSessions": s.lockSessions,
 	}
 }
@@ -57,7 +57,7 @@ func (s *System) called(format string, args ...any) *dbus.Error {
 }
 
 // Take returns the calls since the last time: "start UNIT MODE", "stop UNIT MODE",
-// "transient UNIT MODE TIMER STARTED", "lock".
+// "lock".
 func (s *System) Take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,23 +105,6 @@ func (s *System) stopUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {
 		s.set(unit, "inactive", "deactivating")
 	}
 	return "/job", err
-}
-
-func (s *System) startTransientUnit(unit, mode string, properties []struct {
-	Name  string
-	Value dbus.Variant
-}, auxiliary []struct {
-	Name       string
-	Properties []struct {
-		Name  string
-		Value dbus.Variant
-	}
-}) (dbus.ObjectPath, *dbus.Error) {
-	values := make(map[string]string)
-	for _, p := range properties {
-		values[p.Name] = p.Value.String()
-	}
-	return "/job", s.called("transient %s %s %s %s", unit, mode, values["TimersMonotonic"], values["Unit"])
 }
 
 func (s *System) loadUnit(string) (dbus.ObjectPath, *dbus.Error) {
