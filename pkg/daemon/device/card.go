@@ -53,7 +53,10 @@ func (d *Daemon) heartbeat(ctx context.Context, s *session.Session, news bool) b
 
 // noProof is what an error of a challenge says of the card.
 func (d *Daemon) noProof(err error) authorization.Reason {
-	if errors.Is(err, session.ErrCard) && d.keeper.card().Status == session.CardNone {
+	switch {
+	case errors.Is(err, session.ErrNoVault):
+		return authorization.NoRecord
+	case errors.Is(err, session.ErrCard) && d.keeper.card().Status == session.CardNone:
 		return authorization.CardOut
 	}
 	return authorization.NoAnswer

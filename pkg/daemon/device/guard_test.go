@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -173,6 +174,27 @@ func TestGuardTells(t *testing.T) {
 	i := g.info()
 	if i.State != "disabled" || i.Reason != "unproven" || i.LastProof != 1_000_000+3615 || i.Since != 1_000_000+3675 || i.Expires != 0 || len(i.Functions) != 2 {
 		t.Errorf("info %+v", i)
+	}
+}
+
+func TestWhatAnErrorSaysOfTheCard(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		card session.CardStatus
+		want authorization.Reason
+	}{
+		{fmt.Errorf("the reader: %w", session.ErrCard), session.CardNone, authorization.CardOut},
+		{fmt.Errorf("the reader: %w", session.ErrCard), session.CardError, authorization.NoAnswer},
+		{fmt.Errorf("the reader: %w", session.ErrCard), session.CardOK, authorization.NoAnswer}, // exchanged just now
+		{session.ErrNoVault, session.CardNone, authorization.NoRecord},
+		{session.ErrBusy, session.CardNone, authorization.NoAnswer},
+		{context.DeadlineExceeded, session.CardNone, authorization.NoAnswer},
+	} {
+		d := &Daemon{keeper: newKeeper(nil, nil, config.DefaultDevice(), nil, bustest.Quiet())}
+		d.keeper.setCard(session.CardState{Status: c.card})
+		if got := d.noProof(c.err); got != c.want {
+			t.Errorf("%v with the card %v: %s, want %s", c.err, c.card, got, c.want)
+		}
 	}
 }
 
