@@ -19,8 +19,11 @@ type answers struct {
 	passcode func(ctx context.Context, reader string, retry bool) (string, error)
 	pin      func(reader string, left int64, retry bool) (string, error)
 	fresh    func(ctx context.Context, change bool) (string, error)
-	old      func(ctx context.Context, device string, retry bool) (string, error)
+	old      func(ctx context.Context, device string, left int64, retry bool) (string, error)
 	confirm  func(ctx context.Context, summary busapi.ReprovisionResult) (bool, error)
+	backups  func(ctx context.Context, q busapi.AutoBackupQuestion) (busapi.AutoBackupSettings, error)
+	pairs    func(ctx context.Context, q busapi.PairingQuestion) (string, error)
+	notices  chan busapi.Notice
 }
 
 func (a answers) PairingPasscode(ctx context.Context, reader string, retry bool) (string, error) {
@@ -35,13 +38,23 @@ func (a answers) NewPasscode(ctx context.Context, change bool) (string, error) {
 	return a.fresh(ctx, change)
 }
 
-func (a answers) Passcode(ctx context.Context, device string, retry bool) (string, error) {
-	return a.old(ctx, device, retry)
-}
-
 func (a answers) ConfirmReprovision(ctx context.Context, s busapi.ReprovisionResult) (bool, error) {
 	return a.confirm(ctx, s)
 }
+
+func (a answers) Passcode(ctx context.Context, device string, left int64, retry bool) (string, error) {
+	return a.old(ctx, device, left, retry)
+}
+
+func (a answers) AutoBackup(ctx context.Context, q busapi.AutoBackupQuestion) (busapi.AutoBackupSettings, error) {
+	return a.backups(ctx, q)
+}
+
+func (a answers) Pairing(ctx context.Context, q busapi.PairingQuestion) (string, error) {
+	return a.pairs(ctx, q)
+}
+
+func (a answers) Notify(n busapi.Notice) { a.notices <- n }
 
 // says is an agent that always gives the same passcode, or the same error.
 func says(code string, err error) answers {
@@ -52,6 +65,16 @@ func serveAgent(t *testing.T, c *busapi.DeviceClient, p busapi.Prompter) (stop f
 	t.Helper()
 	stop, err := c.ServeAgent(t.Context(), p)
 	if err != nil {
+		t.Fatal(err)
+	}
+	return stop
+}
+
+// serveOwner serves an agent that answers for the owner, too.
+func serveOwner(t *testing.T, c *busapi.DeviceClient, p busapi.Prompter) (stop func()) {
+	t.Helper()
+	stop = serveAgent(t, c, p)
+	if err := c.Appoint(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	return stop
@@ -148,8 +171,8 @@ func TestAgentSecrets(t *testing.T) {
 	c := dialDevice(t, bus)
 	serveAgent(t, c, answers{
 		fresh: func(_ context.Context, change bool) (string, error) { return fmt.Sprint(" two  words ", change), nil },
-		old: func(_ context.Context, device string, retry bool) (string, error) {
-			return fmt.Sprint(device, "\xff", retry), nil
+		old: func(_ context.Context, device string, left int64, retry bool) (string, error) {
+			return fmt.Sprint(device, "\xff", left, retry), nil
 		},
 	})
 	backend.On("SetPasscode", func(ctx context.Context, p busapi.Prompter) error {
@@ -161,11 +184,11 @@ func TestAgentSecrets(t *testing.T) {
 		t.Errorf("the new passcode did not arrive: %v", err)
 	}
 	backend.On("Reprovision", func(ctx context.Context, p busapi.Prompter) error {
-		code, err := p.Passcode(ctx, "old phone", true)
+		code, err := p.Passcode(ctx, "old phone", 3, true)
 		got <- code
 		return err
 	})
-	if _, err := c.Reprovision(t.Context(), busapi.ReprovisionRequest{}); err != nil || <-got != "old phone\xfftrue" {
+	if _, err := c.Reprovision(t.Context(), busapi.ReprovisionRequest{}); err != nil || <-got != "old phone\xff3 true" {
 		t.Errorf("the passcode did not arrive: %v", err)
 	}
 	if r, err := c.NewRecoveryCode(t.Context()); err != nil || r.Code == "" {
@@ -232,9 +255,8 @@ func TestWhichAgentIsAsked(t *testing.T) {
 	}
 	second.Close()
 	bustest.Until(t, "forgetting the agent", func() bool { return d.Agents() == 3 })
-	code, err := d.Prompter().PairingPasscode(t.Context(), "pi", false)
-	if err != nil || code != "first" {
-		t.Errorf("the daemon's own prompt gave %q, %v", code, err)
+	if _, err := dialDevice(t, bus).Pair(t.Context(), address); err != nil || <-codes != "first" {
+		t.Errorf("the agent before was not asked: %v", err)
 	}
 }
 
@@ -259,25 +281,126 @@ func TestPromptEndsWithItsCall(t *testing.T) {
 	}
 }
 
-func TestAgentThatLeavesDuringAPrompt(t *testing.T) {
+// What the daemon asks by itself goes to default agents only. It waits for one, says so,
+// and goes on with the next when one leaves in the middle.
+func TestDaemonWaitsForAnAgent(t *testing.T) {
 	bus := bustest.Start(t)
-	d, _ := bus.ServeDevice(t, pairing(make(chan string, 1)))
-	agent, asked := dialDevice(t, bus), make(chan struct{})
-	serveAgent(t, agent, answers{passcode: func(ctx context.Context, _ string, _ bool) (string, error) {
+	d, _ := bus.ServeDevice(t, &bustest.Device{})
+	serveAgent(t, dialDevice(t, bus), says("of a program", nil))
+	done := make(chan string, 1)
+	go func() {
+		code, err := d.Prompter().PairingPasscode(t.Context(), "pi", false)
+		done <- fmt.Sprint(code, err)
+	}()
+	waits := func(agent bool) func() bool {
+		return func() bool {
+			q := d.Questions()
+			return len(q) == 1 && q[0].Kind == "pairing-passcode" && q[0].Agent == agent
+		}
+	}
+	bustest.Until(t, "the question", waits(false))
+	leaver, asked := dialDevice(t, bus), make(chan struct{})
+	serveOwner(t, leaver, answers{passcode: func(ctx context.Context, _ string, _ bool) (string, error) {
 		close(asked)
 		<-ctx.Done()
 		return "", ctx.Err()
 	}})
-	go func() { <-asked; agent.Close() }()
-	if _, err := d.Prompter().PairingPasscode(t.Context(), "pi", false); !errors.Is(err, busapi.ErrNoAgent) {
-		t.Errorf("got %v", err)
+	bustest.Wait(t, asked, "the prompt")
+	bustest.Until(t, "an agent that has it", waits(true))
+	leaver.Close()
+	bustest.Until(t, "the question", waits(false))
+	serveOwner(t, dialDevice(t, bus), says("", busapi.ErrInputNeeded))
+	serveOwner(t, dialDevice(t, bus), says("123", nil))
+	if got := bustest.Wait(t, done, "the answer"); got != "123<nil>" {
+		t.Errorf("got %s", got)
+	}
+	if q := d.Questions(); len(q) != 0 {
+		t.Errorf("open still: %+v", q)
+	}
+}
+
+// A question that is moot is open no more, with or without an agent.
+func TestMootQuestion(t *testing.T) {
+	bus := bustest.Start(t)
+	d, _ := bus.ServeDevice(t, &bustest.Device{})
+	for _, agent := range []bool{false, true} {
+		canceled := make(chan struct{})
+		if agent {
+			serveOwner(t, dialDevice(t, bus), answers{pairs: func(ctx context.Context, _ busapi.PairingQuestion) (string, error) {
+				<-ctx.Done()
+				close(canceled)
+				return "", ctx.Err()
+			}})
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { _, err := d.Prompter().Pairing(ctx, busapi.PairingQuestion{}); done <- err }()
+		bustest.Until(t, "the question", func() bool { q := d.Questions(); return len(q) == 1 && q[0].Agent == agent })
+		cancel()
+		if err := bustest.Wait(t, done, "the end"); !errors.Is(err, context.Canceled) || len(d.Questions()) != 0 {
+			t.Errorf("got %v, open %v", err, d.Questions())
+		}
+		if agent {
+			bustest.Wait(t, canceled, "Cancel")
+		}
+	}
+}
+
+// What the questions of FIG. 5 carry, both ways.
+func TestQuestionsOfFIG5(t *testing.T) {
+	bus := bustest.Start(t)
+	d, _ := bus.ServeDevice(t, &bustest.Device{})
+	var settings busapi.AutoBackupSettings
+	said, notices := "", make(chan busapi.Notice, 1)
+	serveOwner(t, dialDevice(t, bus), answers{
+		backups: func(_ context.Context, q busapi.AutoBackupQuestion) (busapi.AutoBackupSettings, error) {
+			if q.Reader != "pi" || q.Every != 86400 || q.Mode != "incremental" {
+				t.Errorf("asked about %+v", q)
+			}
+			return settings, nil
+		},
+		pairs: func(_ context.Context, q busapi.PairingQuestion) (string, error) {
+			if q != (busapi.PairingQuestion{LastBackup: 7, Overdue: true, Retry: true, Reason: "far"}) {
+				t.Errorf("asked about %+v", q)
+			}
+			return said, nil
+		},
+		notices: notices,
+	})
+	for _, c := range []struct {
+		settings busapi.AutoBackupSettings
+		want     string
+		err      error
+	}{
+		{busapi.AutoBackupSettings{Every: 60}, "incremental", nil},
+		{busapi.AutoBackupSettings{Every: 60, Mode: "full"}, "full", nil},
+		{busapi.AutoBackupSettings{}, "incremental", nil},
+		{busapi.AutoBackupSettings{Every: 60, Mode: "hourly"}, "", busapi.ErrInvalidArguments},
+	} {
+		settings = c.settings
+		got, err := d.Prompter().AutoBackup(t.Context(), busapi.AutoBackupQuestion{Reader: "pi", Every: 86400, Mode: "incremental"})
+		if !errors.Is(err, c.err) || err == nil && (got.Every != c.settings.Every || got.Mode != c.want) {
+			t.Errorf("%+v: got %+v, %v", c.settings, got, err)
+		}
+	}
+	for said = range map[string]bool{"001a7dda7113 ": true, "rubbish": false} {
+		got, err := d.Prompter().Pairing(t.Context(), busapi.PairingQuestion{LastBackup: 7, Overdue: true, Retry: true, Reason: "far"})
+		if said == "rubbish" && !errors.Is(err, busapi.ErrInvalidArguments) || said != "rubbish" && got != address {
+			t.Errorf("%q: got %q, %v", said, got, err)
+		}
+	}
+	want := busapi.Notice{Kind: "overdue", Level: busapi.NoticeWarning, Text: "The backup is overdue."}
+	serveAgent(t, dialDevice(t, bus), answers{}) // would panic: it does not answer for the owner
+	d.Notify(want)
+	if got := bustest.Wait(t, notices, "the notice"); got != want {
+		t.Errorf("got %+v", got)
 	}
 }
 
 func TestOwnerWhoDoesNotAnswer(t *testing.T) {
 	bus, canceled := bustest.Start(t), make(chan struct{})
 	d, _ := bus.ServeDevice(t, &bustest.Device{}, func(d *busapi.Device) { d.SetPromptTime(20 * time.Millisecond) })
-	serveAgent(t, dialDevice(t, bus), answers{confirm: func(ctx context.Context, _ busapi.ReprovisionResult) (bool, error) {
+	serveOwner(t, dialDevice(t, bus), answers{confirm: func(ctx context.Context, _ busapi.ReprovisionResult) (bool, error) {
 		<-ctx.Done()
 		close(canceled)
 		return true, nil
@@ -294,7 +417,7 @@ func TestOneQuestionAtATime(t *testing.T) {
 	bus := bustest.Start(t)
 	d, _ := bus.ServeDevice(t, &bustest.Device{})
 	busy := make(chan struct{}, 1)
-	serveAgent(t, dialDevice(t, bus), answers{passcode: func(context.Context, string, bool) (string, error) {
+	serveOwner(t, dialDevice(t, bus), answers{passcode: func(context.Context, string, bool) (string, error) {
 		select {
 		case busy <- struct{}{}:
 		default:
@@ -324,6 +447,8 @@ func TestAgentAnswersTheDaemonOnly(t *testing.T) {
 	object := bus.Connect(t).Object(c.Conn().Names()[0], busapi.AgentPath)
 	for method, args := range map[string][]any{
 		"RequestPairingPasscode": {busapi.Dict{}}, "RequestCardPin": {busapi.Dict{}}, "ConfirmReprovision": {busapi.Dict{}}, "Cancel": nil, "Release": nil,
+		"RequestNewPasscode": {busapi.Dict{}}, "RequestPasscode": {busapi.Dict{}}, "RequestAutoBackup": {busapi.Dict{}},
+		"RequestPairing": {busapi.Dict{}}, "Notify": {busapi.Dict{}},
 	} {
 		err := object.Call("org.reprovision.Agent1."+method, 0, args...).Err
 		if !errors.Is(busapi.FromBusError(err), busapi.ErrNotAllowed) {

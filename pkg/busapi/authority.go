@@ -17,6 +17,7 @@ const (
 	actionReprovision = "org.reprovision.device.reprovision"
 	actionForget      = "org.reprovision.device.forget"
 	actionPasscode    = "org.reprovision.device.passcode"
+	actionAgent       = "org.reprovision.device.agent"
 	actionRead        = "org.reprovision.device.read"
 	actionPress       = "org.reprovision.reader.press"
 	actionDisplay     = "org.reprovision.reader.display"

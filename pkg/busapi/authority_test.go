@@ -1,6 +1,7 @@
 package busapi_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -33,9 +35,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// outcome makes one call and says "done", or the name of its error.
-func outcome(method string) string {
-	if err := makeCall(context.Background(), method); err != nil {
+// outcome makes one call and tells what came of it.
+func outcome(method string) string { return said(makeCall(context.Background(), method)) }
+
+// said is "done", or the name of an error.
+func said(err error) string {
+	if err != nil {
 		return busapi.ErrorName(err)
 	}
 	return "done"
@@ -97,6 +102,12 @@ func makeCall(ctx context.Context, method string) (err error) {
 	case "Odd": // something that the device's policy says nothing about
 		err = c.Conn().Object(busapi.DeviceName, busapi.DevicePath).Call("org.example.Odd", 0).Err
 		err = busapi.FromBusError(err)
+	case "DefaultAgent":
+		if _, err = c.ServeAgent(ctx, says("", nil)); err == nil {
+			err = c.Appoint(ctx, false)
+		}
+	case "Agent":
+		err = beAgent(ctx)
 	case "Own":
 		err = own(c.Conn(), "org.reprovision.Reader")
 	}
@@ -156,16 +167,7 @@ const stranger = 65534 // nobody
 // asStranger makes calls as another user and gives the outcome of each.
 func asStranger(t *testing.T, bus *bustest.Bus, methods ...string) map[string]string {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("only root can play another user")
-	}
-	program := filepath.Join(bus.Dir, "child")
-	copyProgram(t, program)
-	cmd := exec.Command(program)
-	cmd.Dir = "/"
-	cmd.Env = []string{childCalls + "=" + strings.Join(methods, " "), "DBUS_SYSTEM_BUS_ADDRESS=" + bus.Address}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
-	out, err := cmd.CombinedOutput()
+	out, err := strangerCommand(t, bus, methods...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -178,6 +180,21 @@ func asStranger(t *testing.T, bus *bustest.Bus, methods ...string) map[string]st
 		t.Fatalf("%d calls gave %q", len(methods), out)
 	}
 	return outcomes
+}
+
+// strangerCommand makes calls as another user.
+func strangerCommand(t *testing.T, bus *bustest.Bus, methods ...string) *exec.Cmd {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can play another user")
+	}
+	program := filepath.Join(bus.Dir, "child")
+	copyProgram(t, program)
+	cmd := exec.Command(program)
+	cmd.Dir = "/"
+	cmd.Env = []string{childCalls + "=" + strings.Join(methods, " "), "DBUS_SYSTEM_BUS_ADDRESS=" + bus.Address}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+	return cmd
 }
 
 // copyProgram puts the running test where every user can run it.
@@ -205,7 +222,7 @@ func guarded() map[string]string {
 	return map[string]string{
 		"Pair": "device.pair", "Unpair": "device.pair", "Backup": "device.backup", "Snapshots": "device.read",
 		"SnapshotItems": "device.read", "SnapshotDiff": "device.read", "Verify": "device.read", "Check": "device.read", "Reprovision": "device.reprovision",
-		"Forget": "device.forget", "Subscribe": "device.read",
+		"Forget": "device.forget", "Subscribe": "device.read", "DefaultAgent": "device.agent",
 		"ConfigureAutoBackup": "device.schedule", "DisableAutoBackup": "device.schedule",
 		"SetPasscode": "device.passcode", "ClearPasscode": "device.passcode", "NewRecoveryCode": "device.passcode",
 		"OverrideAuthorization": "device.authorization", "ResumeAuthorization": "device.authorization",
@@ -326,17 +343,85 @@ func TestAnotherUserIsRefusedWithoutRoot(t *testing.T) {
 	}
 }
 
-// The agent of a client that may not reprovision answers its own calls only.
+// TestHostileAgent has an agent of another user answer neither for the owner nor for
+// another user's program, unless polkit says that it may answer for the owner.
+func TestHostileAgent(t *testing.T) {
+	for _, c := range []struct{ allowed, say, code string }{
+		{"device.reprovision", "NotAllowed", ""},
+		{"device.agent", "done", "stolen"},
+	} {
+		bus, codes := bustest.Start(t), make(chan string, 1)
+		d, _ := bus.ServeDevice(t, pairing(codes))
+		p := startPolkit(t, bus.Connect(t), c.allowed)
+		outcomes, stop := strangerAgent(t, bus)
+		if outcomes["RegisterAgent"] != "done" || outcomes["RequestDefaultAgent"] != c.say {
+			t.Errorf("polkit allows %s: %v", c.allowed, outcomes)
+		}
+		if q := bustest.Wait(t, p.questions, "the question"); q != "system-bus-name 1 org.reprovision.device.agent 0" {
+			t.Errorf("polkit was asked %q", q)
+		}
+		_, err := dialDevice(t, bus).Pair(t.Context(), address)
+		if c.code == "" && !errors.Is(err, busapi.ErrInputNeeded) || c.code != "" && <-codes != c.code {
+			t.Errorf("polkit allows %s: the other user's agent answered: %v", c.allowed, err)
+		}
+		if d.Agents() != 1 {
+			t.Errorf("%d agents", d.Agents())
+		}
+		stop()
+		bustest.Until(t, "forgetting the agent", func() bool { return d.Agents() == 0 })
+	}
+}
+
+// strangerAgent serves an agent as another user until stop, and tells what came of its
+// registration.
+func strangerAgent(t *testing.T, bus *bustest.Bus) (outcomes map[string]string, stop func()) {
+	t.Helper()
+	cmd := strangerCommand(t, bus, "Agent")
+	hold, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	outcomes = make(map[string]string)
+	for lines := bufio.NewScanner(out); len(outcomes) < 2 && lines.Scan(); {
+		method, said, _ := strings.Cut(lines.Text(), " ")
+		outcomes[method] = said
+	}
+	stop = sync.OnceFunc(func() { hold.Close(); cmd.Wait() })
+	t.Cleanup(stop)
+	return outcomes, stop
+}
+
+// beAgent is the other user's side of strangerAgent. It ends with its input.
+func beAgent(ctx context.Context) error {
+	c, err := busapi.DialDevice(ctx, os.Getenv, false)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.ServeAgent(ctx, says("stolen", nil))
+	fmt.Println("RegisterAgent", said(err))
+	fmt.Println("RequestDefaultAgent", said(c.Appoint(ctx, true)))
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// The same without root: the daemon's user is another.
 func TestUntrustedAgent(t *testing.T) {
-	bus := bustest.Start(t)
-	d, _ := bus.ServeDevice(t, pairing(make(chan string, 1)))
-	if os.Getuid() != 0 {
-		d.SetUID(uint32(os.Getuid()) + 1)
-	} else {
+	if os.Getuid() == 0 {
 		t.Skip("root is always allowed")
 	}
-	serveAgent(t, dialDevice(t, bus), says("1", nil))
-	if _, err := d.Prompter().PairingPasscode(t.Context(), "pi", false); !errors.Is(err, busapi.ErrNoAgent) {
-		t.Errorf("an untrusted agent was asked: %v", err)
+	bus := bustest.Start(t)
+	bus.ServeDevice(t, pairing(make(chan string, 1)), func(d *busapi.Device) { d.SetUID(uint32(os.Getuid()) + 1) })
+	c := dialDevice(t, bus)
+	serveAgent(t, c, says("1", nil))
+	if err := c.Appoint(t.Context(), true); !errors.Is(err, busapi.ErrNotAllowed) {
+		t.Errorf("an untrusted agent answers for the owner: %v", err)
 	}
 }

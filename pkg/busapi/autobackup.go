@@ -12,8 +12,19 @@ const actionSchedule = "org.reprovision.device.schedule"
 
 // AutoBackupSettings are what the owner says at step 514.
 type AutoBackupSettings struct {
-	Every int64  `json:"every"` // seconds between two backups
+	Every int64  `json:"every"` // seconds between two backups; 0, from an agent only: there are to be none
 	Mode  string `json:"mode"`  // full or incremental; empty: incremental
+}
+
+// normal fills in what was left out, and refuses what cannot be.
+func (s AutoBackupSettings) normal() (AutoBackupSettings, error) {
+	if s.Mode == "" {
+		s.Mode = "incremental"
+	}
+	if s.Mode != "full" && s.Mode != "incremental" {
+		return s, fmt.Errorf("%w: mode %q is neither full nor incremental", ErrInvalidArguments, cut(s.Mode, 64))
+	}
+	return s, nil
 }
 
 // AutoBackupInfo is how the automatic backup stands. It holds no names of items.
@@ -45,11 +56,9 @@ func (d *Device) callConfigureAutoBackup(sender dbus.Sender, settings Dict) (Dic
 		if err := serverCodec().decode(settings, &s); err != nil {
 			return AutoBackupInfo{}, err
 		}
-		if s.Mode == "" {
-			s.Mode = "incremental"
-		}
-		if s.Mode != "full" && s.Mode != "incremental" {
-			return AutoBackupInfo{}, fmt.Errorf("%w: mode %q is neither full nor incremental", ErrInvalidArguments, cut(s.Mode, 64))
+		s, err := s.normal()
+		if err != nil {
+			return AutoBackupInfo{}, err
 		}
 		return d.backend.ConfigureAutoBackup(ctx, s)
 	})

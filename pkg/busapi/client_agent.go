@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/godbus/dbus/v5"
+
+	busfiles "github.com/reprovision/reprovision/dbus"
 )
 
 // clientAgent is org.reprovision.Agent1 on the client's side.
@@ -32,6 +34,9 @@ func (a *clientAgent) methods() map[string]any {
 		"RequestNewPasscode":     a.requestNewPasscode,
 		"RequestPasscode":        a.requestPasscode,
 		"ConfirmReprovision":     a.confirmReprovision,
+		"RequestAutoBackup":      a.requestAutoBackup,
+		"RequestPairing":         a.requestPairing,
+		"Notify":                 a.notify,
 		"Cancel":                 a.cancel,
 		"Release":                a.cancel,
 	}
@@ -44,6 +49,23 @@ func (a *clientAgent) check(sender dbus.Sender) error {
 		return fmt.Errorf("%w: this agent answers the daemon only", ErrNotAllowed)
 	}
 	return nil
+}
+
+// register exports an agent and tells the daemon of it.
+func (c *client) register(ctx context.Context, a *clientAgent) error {
+	if err := c.conn.ExportMethodTable(a.methods(), AgentPath, busfiles.AgentInterface); err != nil {
+		return fmt.Errorf("cannot export the agent: %w", err)
+	}
+	if err := c.call(ctx, "RegisterAgent", []any{AgentPath}); err != nil {
+		return fmt.Errorf("cannot register the agent: %w", err)
+	}
+	return nil
+}
+
+// appoint asks that the agent may answer for the owner. With quiet set polkit asks
+// nobody.
+func (c *client) appoint(ctx context.Context, quiet bool) error {
+	return c.call(ctx, "RequestDefaultAgent", []any{AgentPath, clientCodec().encode(agentOptions{Quiet: quiet})})
 }
 
 // begin makes the context of a prompt, which Cancel ends.
@@ -92,24 +114,31 @@ func agentError(err error) *dbus.Error {
 	return toBusError(err)
 }
 
-// text answers a prompt for a text; details is where its argument goes.
-func (a *clientAgent) text(sender dbus.Sender, dict Dict, details any, ask func(context.Context) (string, error)) (string, *dbus.Error) {
+// answer asks with the details of a question decoded into a place.
+func answer[T any](a *clientAgent, sender dbus.Sender, dict Dict, details any, ask func(context.Context) (T, error)) (T, *dbus.Error) {
+	var none T
 	if err := a.check(sender); err != nil {
-		return "", toBusError(err)
+		return none, toBusError(err)
 	}
 	if err := clientCodec().decode(dict, details); err != nil {
-		return "", toBusError(err)
+		return none, toBusError(err)
 	}
 	ctx, end, err := a.begin()
 	if err != nil {
-		return "", toBusError(err)
+		return none, toBusError(err)
 	}
 	defer end()
-	code, err := ask(ctx)
+	said, err := ask(ctx)
 	if err != nil {
-		return "", agentError(err)
+		return none, agentError(err)
 	}
-	return argToBus(code), nil
+	return said, nil
+}
+
+// text answers a prompt for a text; details is where its argument goes.
+func (a *clientAgent) text(sender dbus.Sender, dict Dict, details any, ask func(context.Context) (string, error)) (string, *dbus.Error) {
+	code, err := answer(a, sender, dict, details, ask)
+	return argToBus(code), err
 }
 
 func (a *clientAgent) requestPairingPasscode(sender dbus.Sender, details Dict) (string, *dbus.Error) {
@@ -136,25 +165,43 @@ func (a *clientAgent) requestNewPasscode(sender dbus.Sender, details Dict) (stri
 func (a *clientAgent) requestPasscode(sender dbus.Sender, details Dict) (string, *dbus.Error) {
 	var d ownerDetails
 	return a.text(sender, details, &d, func(ctx context.Context) (string, error) {
-		return a.prompt.Passcode(ctx, d.Device, d.Retry)
+		return a.prompt.Passcode(ctx, d.Device, d.Left, d.Retry)
 	})
 }
 
 func (a *clientAgent) confirmReprovision(sender dbus.Sender, summary Dict) (bool, *dbus.Error) {
-	if err := a.check(sender); err != nil {
-		return false, toBusError(err)
-	}
 	var r ReprovisionResult
-	if err := clientCodec().decode(summary, &r); err != nil {
-		return false, toBusError(err)
+	return answer(a, sender, summary, &r, func(ctx context.Context) (bool, error) {
+		return a.prompt.ConfirmReprovision(ctx, r)
+	})
+}
+
+func (a *clientAgent) requestAutoBackup(sender dbus.Sender, details Dict) (Dict, *dbus.Error) {
+	var q AutoBackupQuestion
+	return answer(a, sender, details, &q, func(ctx context.Context) (Dict, error) {
+		s, err := a.prompt.AutoBackup(ctx, q)
+		return clientCodec().encode(s), err
+	})
+}
+
+func (a *clientAgent) requestPairing(sender dbus.Sender, details Dict) (string, *dbus.Error) {
+	var q PairingQuestion
+	return a.text(sender, details, &q, func(ctx context.Context) (string, error) { return a.prompt.Pairing(ctx, q) })
+}
+
+// notify shows a notice, where the prompter can show any.
+func (a *clientAgent) notify(sender dbus.Sender, notice Dict) *dbus.Error {
+	if err := a.check(sender); err != nil {
+		return toBusError(err)
 	}
-	ctx, end, err := a.begin()
-	if err != nil {
-		return false, toBusError(err)
+	var n Notice
+	if err := clientCodec().decode(notice, &n); err != nil {
+		return toBusError(err)
 	}
-	defer end()
-	yes, err := a.prompt.ConfirmReprovision(ctx, r)
-	return yes, agentError(err)
+	if notifier, ok := a.prompt.(Notifier); ok {
+		notifier.Notify(n)
+	}
+	return nil
 }
 
 func (a *clientAgent) cancel(sender dbus.Sender) *dbus.Error {

@@ -2,7 +2,6 @@ package busapi
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/godbus/dbus/v5"
 
@@ -165,16 +164,13 @@ func (c *DeviceClient) progress(s *dbus.Signal) (Progress, bool) {
 func clamp(n uint64) int64 { return int64(min(n, 1<<63-1)) }
 
 // ServeAgent exports an agent that answers the daemon's prompts with p and
-// registers it. It answers this connection's own calls first. stop takes it
-// back and waits until no prompt is open; the context that p gets has ended by
-// then, so p must heed it.
+// registers it, for this connection's own calls and those of its user's other
+// programs. stop takes it back and waits until no prompt is open; the context that p
+// gets has ended by then, so p must heed it.
 func (c *DeviceClient) ServeAgent(ctx context.Context, p Prompter) (stop func(), err error) {
 	a := newClientAgent(ctx, c.owner, p)
-	if err := c.conn.ExportMethodTable(a.methods(), AgentPath, busfiles.AgentInterface); err != nil {
-		return nil, fmt.Errorf("cannot export the agent: %w", err)
-	}
-	if err := c.call(ctx, "RegisterAgent", []any{AgentPath}); err != nil {
-		return nil, fmt.Errorf("cannot register the agent: %w", err)
+	if err := c.register(ctx, a); err != nil {
+		return nil, err
 	}
 	return func() {
 		a.close()

@@ -15,29 +15,67 @@ import (
 // Device is reprovisiond's object on the bus.
 type Device struct {
 	*server
-	backend DeviceBackend
-	prompt  time.Duration // how long the owner has to answer
+	backend   DeviceBackend
+	prompt    time.Duration // how long the owner has to answer
+	questions *questions
+	seats     seats
 }
 
 // NewDevice makes the object; it starts nothing. The connection is the
 // daemon's own, from Connect, and must export nothing else while Run runs.
 func NewDevice(conn *dbus.Conn, backend DeviceBackend, log *slog.Logger) *Device {
-	return &Device{
+	d := &Device{
 		server:  newServer(conn, log, DeviceName, DevicePath, busfiles.DeviceInterface),
 		backend: backend,
 		prompt:  promptTime,
+		seats:   seats{conn},
 	}
+	d.questions = &questions{now: time.Now, changed: d.Refresh}
+	return d
 }
 
 // Run serves until ctx ends, which gives nil. It exports everything before it
 // claims the name; ErrNameTaken when another process has it. Run is for once.
 func (d *Device) Run(ctx context.Context) error { return d.run(ctx, d.methods(), d.update) }
 
-// Prompter asks through the default agent, for what the daemon does by itself.
-func (d *Device) Prompter() Prompter { return d.prompterFor("") }
+// Prompter asks through the default agents, for what the daemon does by itself. Where
+// none can answer it waits for one, as long as the context lasts; ErrNoAgent when the
+// owner was asked and did not answer in time.
+func (d *Device) Prompter() Prompter { return d.PrompterUntil(context.Background()) }
 
+// PrompterUntil is a Prompter whose prompts end with a context, too.
+func (d *Device) PrompterUntil(ctx context.Context) Prompter {
+	p := d.prompter(func(context.Context) party { return party{} })
+	p.patient, p.until = true, ctx
+	return p
+}
+
+// prompterFor asks for a caller, who waits, and so the prompter does not.
 func (d *Device) prompterFor(caller dbus.Sender) Prompter {
-	return &prompter{conn: d.conn, agents: &d.agents, log: d.log, caller: string(caller), timeout: d.prompt}
+	return d.prompter(func(ctx context.Context) party { return d.partyOf(ctx, string(caller)) })
+}
+
+func (d *Device) prompter(caller func(context.Context) party) *prompter {
+	return &prompter{
+		conn: d.conn, agents: &d.agents, questions: d.questions, seats: d.seats, log: d.log,
+		caller: caller, timeout: d.prompt,
+	}
+}
+
+// Questions are those to the owner that are open, oldest first.
+func (d *Device) Questions() []QuestionInfo { return d.questions.list() }
+
+// AgentArrival is closed when another agent answers for the owner than so far.
+func (d *Device) AgentArrival() <-chan struct{} { return d.agents.arrival() }
+
+// partyOf tells whose a connection is.
+func (d *Device) partyOf(ctx context.Context, sender string) party {
+	p := party{sender: sender}
+	if uid, err := d.authority.userOf(ctx, sender); err == nil {
+		p.uid, p.known = uid, true
+		p.session = d.seats.sessionOf(ctx, sender)
+	}
+	return p
 }
 
 // SetProgress tells everyone how far an operation is. It holds no names.
@@ -69,6 +107,7 @@ func (d *Device) update(ctx context.Context) error {
 	props := map[string]any{
 		"Name": toBus(st.Name), "Paired": st.Paired, "InRange": st.InRange, "Activity": toBus(st.Activity),
 		"LastBackup": st.LastBackup, "Damaged": st.Damaged, "Waiting": toBus(st.Waiting),
+		"Questions": questionKinds(st.Questions),
 	}
 	maps.Copy(props, autoBackupProps(st.AutoBackup))
 	props["Functions"] = functionsProp(st.Authorization)
@@ -135,19 +174,30 @@ func pageOf[T any](list []T, o itemOptions, cost func(T) int) ([]T, error) {
 	return page, nil
 }
 
-// registerAgent takes a client's agent. It answers that client's own calls in
-// any case, and prompts for the owner only if the client may reprovision.
-func (d *Device) registerAgent(ctx context.Context, sender dbus.Sender, path dbus.ObjectPath) error {
+// registerAgent takes a client's agent. It answers that client's own calls, and those
+// of its user's other programs.
+func (d *Device) registerAgent(ctx context.Context, sender string, path dbus.ObjectPath) error {
 	if !path.IsValid() {
 		return fmt.Errorf("%w: %q is not an object path", ErrInvalidArguments, cut(string(path), 64))
 	}
-	trusted := d.authority.allow(ctx, string(sender), actionReprovision, false) == nil
-	err := d.agents.add(&agent{sender: string(sender), path: path, trusted: trusted, turn: make(chan struct{}, 1)})
-	if err != nil {
+	if err := d.agents.add(&agent{party: d.partyOf(ctx, sender), path: path, turn: make(chan struct{}, 1)}); err != nil {
 		return err
 	}
 	if ctx.Err() != nil { // left meanwhile, perhaps before it was on the list
-		d.agents.left(string(sender))
+		d.agents.left(sender)
 	}
 	return ctx.Err()
+}
+
+// agentOptions are those of RequestDefaultAgent.
+type agentOptions struct {
+	Quiet bool `json:"quiet"` // polkit must not ask a person
+}
+
+// defaultAgent has a client's agent answer for the owner, if polkit lets it.
+func (d *Device) defaultAgent(ctx context.Context, sender string, path dbus.ObjectPath, o agentOptions) error {
+	if err := d.authority.allow(ctx, sender, actionAgent, !o.Quiet); err != nil {
+		return err
+	}
+	return d.agents.appoint(sender, path)
 }

@@ -32,7 +32,7 @@ func (d *Device) methods() map[string]any {
 		"AutoBackup": d.callAutoBackup, "ConfigureAutoBackup": d.callConfigureAutoBackup, "DisableAutoBackup": d.callDisableAutoBackup,
 		"Authorization": d.callAuthorization, "AuthorizationOverride": d.callAuthorizationOverride, "AuthorizationResume": d.callAuthorizationResume,
 		"SetPasscode": d.callSetPasscode, "ClearPasscode": d.callClearPasscode, "NewRecoveryCode": d.callNewRecoveryCode,
-		"RegisterAgent": d.callRegisterAgent, "UnregisterAgent": d.callUnregisterAgent,
+		"RegisterAgent": d.callRegisterAgent, "UnregisterAgent": d.callUnregisterAgent, "RequestDefaultAgent": d.callRequestDefaultAgent,
 	}
 	d.subscription(actionRead, table)
 	return table
@@ -171,13 +171,23 @@ func (d *Device) callNewRecoveryCode(sender dbus.Sender) (Dict, *dbus.Error) {
 
 func (d *Device) callRegisterAgent(sender dbus.Sender, path dbus.ObjectPath) *dbus.Error {
 	return serveNothing(d.server, sender, "RegisterAgent", actionNone, func(ctx context.Context) error {
-		return d.registerAgent(ctx, sender, path)
+		return d.registerAgent(ctx, string(sender), path)
 	})
 }
 
 func (d *Device) callUnregisterAgent(sender dbus.Sender, path dbus.ObjectPath) *dbus.Error {
 	return serveNothing(d.server, sender, "UnregisterAgent", actionNone, func(context.Context) error {
 		return d.agents.remove(string(sender), path)
+	})
+}
+
+func (d *Device) callRequestDefaultAgent(sender dbus.Sender, path dbus.ObjectPath, options Dict) *dbus.Error {
+	return serveNothing(d.server, sender, "RequestDefaultAgent", actionNone, func(ctx context.Context) error {
+		var o agentOptions
+		if err := serverCodec().decode(options, &o); err != nil {
+			return err
+		}
+		return d.defaultAgent(ctx, string(sender), path, o)
 	})
 }
 

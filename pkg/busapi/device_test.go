@@ -42,7 +42,8 @@ func deviceValues() bustest.DeviceValues {
 	reader := busapi.PeerInfo{ID: "00ff", Name: "pi", Address: "00:1A:7D:DA:71:13", Paired: 7, InRange: true}
 	return bustest.DeviceValues{
 		State: busapi.DeviceStatus{Name: "phone", Paired: true, Reader: &reader, InRange: true, Activity: "idle",
-			LastBackup: 5, Counts: map[string]int64{"intact": 3}, Watch: "off", Card: &card},
+			LastBackup: 5, Counts: map[string]int64{"intact": 3}, Watch: "off", Card: &card,
+			Questions: []busapi.QuestionInfo{{Kind: "pairing", Waited: 7}}},
 		Peer: reader,
 		Told: true,
 		Saved: busapi.BackupResult{Snapshot: "s1", Mode: "full", Changed: true, Items: 3, ItemsSent: 3, BytesSent: 4,

@@ -26,6 +26,7 @@ func fullStatus() DeviceStatus {
 			LastResult: "away", LastReason: "r", Prompt: "reader"},
 		Authorization: &AuthorizationInfo{State: "expiring", Reason: "card-out", Since: 1, Expires: 2, LastProof: 3, Override: 4,
 			Heartbeat: 5, Grace: 6, Functions: []FunctionInfo{{Function: "units", State: "failed", Reason: "card-out", Expires: 2, Error: "e"}}},
+		Questions: []QuestionInfo{{Kind: "autobackup", Waited: 5, Agent: true}},
 	}
 }
 

@@ -65,3 +65,6 @@ func ToBusError(err error) *dbus.Error { return toBusError(err) }
 
 // FromBusError is the reverse of ToBusError.
 func FromBusError(err error) error { return fromBusError(err) }
+
+// Appoint asks for the connection's agent to answer for the owner.
+func (c *client) Appoint(ctx context.Context, quiet bool) error { return c.appoint(ctx, quiet) }

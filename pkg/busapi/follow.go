@@ -29,33 +29,44 @@ func FollowReader(ctx context.Context, env func(string) string, f Follower) erro
 	return follow(ctx, ReaderBus(env), ReaderName, ReaderPath, busfiles.ReaderInterface, f)
 }
 
-// following is one run of follow.
+// following follows a daemon from one of its runs to the next, on a connection of
+// its own.
 type following struct {
-	Follower
 	client // owner is empty while the daemon is not there
 	name   string
+
+	attach func(ctx context.Context, owner string) error // at a new owner of the name; "" is none
+	signal func(*dbus.Signal)                            // another signal
 }
 
-func follow(ctx context.Context, address, name string, path dbus.ObjectPath, iface string, f Follower) error {
+// run ends with ctx, which gives nil, or an error of attach.
+func (w *following) run(ctx context.Context, address string) error {
 	conn, err := Connect(address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	signals, stop, err := listen(conn, ownerRule(dbus.WithMatchArg(0, name)))
+	w.conn = conn
+	signals, stop, err := listen(conn, ownerRule(dbus.WithMatchArg(0, w.name)))
 	if err != nil {
 		return err
 	}
 	defer stop()
-	w := &following{Follower: f, client: client{conn: conn, path: path, iface: iface}, name: name}
-	owner, err := findOwner(ctx, conn, name, false)
+	owner, err := findOwner(ctx, conn, w.name, false)
 	if err != nil && !errors.Is(err, ErrNotRunning) {
 		return err
 	}
-	if err := w.attach(ctx, owner); err != nil {
+	if err := w.follow(ctx, owner); err != nil {
 		return err
 	}
 	return w.loop(ctx, signals)
+}
+
+func (w *following) follow(ctx context.Context, owner string) error {
+	if w.owner = owner; owner != "" {
+		w.object = w.conn.Object(owner, w.path)
+	}
+	return w.attach(ctx, owner)
 }
 
 func (w *following) loop(ctx context.Context, signals <-chan *dbus.Signal) error {
@@ -75,28 +86,42 @@ func (w *following) loop(ctx context.Context, signals <-chan *dbus.Signal) error
 }
 
 func (w *following) handle(ctx context.Context, s *dbus.Signal) error {
-	if name, owner, ok := ownerChange(s); ok {
-		if name != w.name || owner == w.owner {
-			return nil
-		}
-		return w.attach(ctx, owner)
+	name, owner, ok := ownerChange(s)
+	switch {
+	case !ok:
+		w.signal(s)
+	case name == w.name && owner != w.owner:
+		return w.follow(ctx, owner)
 	}
+	return nil
+}
+
+// events follows the events of a daemon.
+type events struct {
+	following
+	Follower
+}
+
+func follow(ctx context.Context, address, name string, path dbus.ObjectPath, iface string, f Follower) error {
+	w := &events{Follower: f, following: following{client: client{path: path, iface: iface}, name: name}}
+	w.attach, w.signal = w.subscribe, w.event
+	return w.run(ctx, address)
+}
+
+func (w *events) event(s *dbus.Signal) {
 	if w.owner == "" || s.Sender != w.owner || s.Name != w.iface+".Event" || len(s.Body) != 1 {
-		return nil
+		return
 	}
 	if d, ok := s.Body[0].(Dict); ok {
 		if e, ok := decodeEvent(d); ok {
 			w.Event(e)
 		}
 	}
-	return nil
 }
 
-// attach subscribes at a new owner of the name; "" is none.
-func (w *following) attach(ctx context.Context, owner string) error {
-	w.owner = owner
+// subscribe subscribes at a new owner of the name.
+func (w *events) subscribe(ctx context.Context, owner string) error {
 	if owner != "" {
-		w.object = w.conn.Object(owner, w.path)
 		err := w.call(ctx, "Subscribe", nil)
 		if errors.Is(err, ErrNotRunning) { // gone again; its signal is on the way
 			w.owner = ""

@@ -47,7 +47,7 @@ func TestBusPolicy(t *testing.T) {
 		t.Error(diff)
 	}
 	// The daemon, as root, may call an agent.
-	serveAgent(t, dialDevice(t, bus), says("1", nil))
+	serveOwner(t, dialDevice(t, bus), says("1", nil))
 	if code, err := device.Prompter().PairingPasscode(t.Context(), "pi", false); err != nil || code != "1" {
 		t.Errorf("the agent gave %q, %v", code, err)
 	}

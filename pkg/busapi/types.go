@@ -91,6 +91,7 @@ type DeviceStatus struct {
 	AutoBackup     *AutoBackupInfo  `json:"autobackup,omitempty"`
 	// Authorization is what the card keeps on.
 	Authorization *AuthorizationInfo `json:"authorization,omitempty"`
+	Questions     []QuestionInfo     `json:"questions"` // to the owner that are open
 }
 
 // VerifyResult is the outcome of a restore drill: a sample of what lies at the reader was
@@ -275,10 +276,16 @@ type Prompter interface {
 	// NewPasscode asks for the passcode that is to be set; change: in place of one.
 	NewPasscode(ctx context.Context, change bool) (string, error)
 	// Passcode asks for the reprovisioning passcode of the data of an earlier device,
-	// or for its recovery code (step 618).
-	Passcode(ctx context.Context, device string, retry bool) (string, error)
+	// or for its recovery code (step 618); left is how many tries there are, -1 where
+	// that is not known.
+	Passcode(ctx context.Context, device string, left int64, retry bool) (string, error)
 	// ConfirmReprovision asks whether to go on (step 622).
 	ConfirmReprovision(ctx context.Context, summary ReprovisionResult) (bool, error)
+	// AutoBackup asks whether and when the device is to back up by itself (step 514).
+	AutoBackup(ctx context.Context, q AutoBackupQuestion) (AutoBackupSettings, error)
+	// Pairing asks for a pairing, for a backup that is due (step 522, paragraph 35),
+	// and gives the address that the reader's display shows then (step 414).
+	Pairing(ctx context.Context, q PairingQuestion) (address string, err error)
 }
 
 // DeviceBackend is what reprovisiond does behind its D-Bus object.

@@ -38,7 +38,7 @@ type app struct {
 func (a *app) tree() *cobra.Command {
 	root := a.group("scrctl", "Back up a device to its smart card reader, and bring it back from there",
 		a.statusCommand(), a.pairCommand(), a.unpairCommand(), a.backupCommand(), a.snapshotsCommand(),
-		a.checkCommand(), a.reprovisionCommand(), a.forgetCommand(), a.verifyCommand(), a.autobackupCommand(), a.authorizationCommand(), a.passcodeCommand(), a.recoveryCodeCommand(), a.monitorCommand(),
+		a.checkCommand(), a.reprovisionCommand(), a.forgetCommand(), a.verifyCommand(), a.autobackupCommand(), a.authorizationCommand(), a.passcodeCommand(), a.recoveryCodeCommand(), a.agentCommand(), a.monitorCommand(),
 		a.readerCommand(), a.cardCommand(), a.versionCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(a.in.source)

@@ -92,7 +92,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 	display := "address lines passcode state"
 	for _, c := range []struct{ command, keys string }{
 		{"status", "activity card card_pin counts damaged in_range interrupted keys_pending last_backup last_backup_age last_snapshot link_error name " +
-			"paired passcode reader reader_daemon reader_damage recovery_code waiting watch would_lose_bytes would_lose_items"},
+			"paired passcode questions reader reader_daemon reader_damage recovery_code waiting watch would_lose_bytes would_lose_items"},
 		{"pair " + address + " --passcode 123456", "address id in_range name paired"},
 		{"unpair", "told"},
 		{"backup", "bytes_received bytes_sent card changed healed held items items_sent mode skipped snapshot truncated"},

@@ -107,6 +107,29 @@ func (a *app) showDevice(p *printer, s busapi.DeviceStatus) {
 	if s.Waiting != "" {
 		p.row("Waiting", p.paint(yellow, printable(s.Waiting)))
 	}
+	for _, q := range s.Questions {
+		p.row("Question", p.paint(yellow, questionLine(q)))
+	}
+}
+
+// questionLine is what an open question is about, and who has it for how long.
+func questionLine(q busapi.QuestionInfo) string {
+	what, known := map[string]string{
+		busapi.QuestionPairingPasscode: "the passcode that the reader shows",
+		busapi.QuestionCardPIN:         "the PIN of the card",
+		busapi.QuestionPasscode:        "the passcode of earlier data",
+		busapi.QuestionNewPasscode:     "a new passcode",
+		busapi.QuestionReprovision:     "whether to restore",
+		busapi.QuestionAutoBackup:      "when to back up",
+		busapi.QuestionPairing:         "a reader to pair with",
+	}[q.Kind]
+	if !known {
+		what = printable(q.Kind)
+	}
+	if q.Agent {
+		return what + ", asked by an agent; open for " + lasting(q.Waited)
+	}
+	return what + ", and nobody is there to ask (scrctl agent); open for " + lasting(q.Waited)
 }
 
 func (a *app) verifiedLine(p *printer, v busapi.VerifyResult) string {

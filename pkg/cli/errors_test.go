@@ -146,9 +146,4 @@ func TestHelpAndCompletion(t *testing.T) {
 			t.Errorf("%q: exit code %d, %q, %q", args, r.code, r.err, r.out)
 		}
 	}
-	for _, later := range []string{"autobackup", "agent"} {
-		if r := runOn(nil, "", later); r.code != 2 {
-			t.Errorf("%s is there already", later)
-		}
-	}
 }

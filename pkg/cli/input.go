@@ -122,6 +122,16 @@ func hideInput(fd int) (restore func(), err error) {
 	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }, nil
 }
 
+// forget drops what was typed and not asked for: at a terminal it was meant for an
+// earlier question.
+func (in *input) forget() {
+	if !in.terminal {
+		return
+	}
+	in.buffer = nil
+	_ = unix.IoctlSetInt(int(in.file.Fd()), unix.TCFLSH, unix.TCIFLUSH) // what cannot be dropped is read
+}
+
 // readSecretFile reads the first line of a file; what says what it holds.
 func readSecretFile(ctx context.Context, name, what string) (string, error) {
 	f, err := os.Open(name)

@@ -23,6 +23,7 @@ type owner struct {
 	file     string // holds the passcode; read when it is asked for, for the reader shows none before
 	pinFile  string // holds the card's PIN
 	asked    func() // a note about the time that it takes is not due any more
+	attends  bool   // it is no command that asks, but scrctl agent: see attend.go
 
 	mu      sync.Mutex // prompts come from other goroutines
 	tries   int        // passcodes that a person was asked for
@@ -34,7 +35,7 @@ func (o *owner) another(retry bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.tries++
-	return !retry || o.in.terminal && o.tries <= maxTries
+	return !retry || o.attends || o.in.terminal && o.tries <= maxTries
 }
 
 func (o *owner) refuse(err error) {
@@ -128,7 +129,7 @@ func (o *owner) NewPasscode(ctx context.Context, _ bool) (code string, err error
 }
 
 // Passcode implements busapi.Prompter (step 618).
-func (o *owner) Passcode(ctx context.Context, device string, retry bool) (code string, err error) {
+func (o *owner) Passcode(ctx context.Context, device string, left int64, retry bool) (code string, err error) {
 	defer func() { o.refuse(err) }()
 	if !retry && o.passcode != "" {
 		return o.passcode, nil
@@ -140,13 +141,21 @@ func (o *owner) Passcode(ctx context.Context, device string, retry bool) (code s
 		return "", fmt.Errorf("%w, and there is no other", busapi.ErrWrongPasscode)
 	}
 	if retry {
-		fmt.Fprintln(o.err, "That was wrong. The reader counts.")
+		fmt.Fprintf(o.err, "That passcode was wrong%s.\n", leftText(left))
 	}
 	code, err = o.ask(ctx, fmt.Sprintf("Passcode (or recovery code) for the data of %s: ", printable(device)), true)
 	if err == nil && code == "" {
 		return "", fmt.Errorf("%w: no passcode was entered", busapi.ErrDeclined)
 	}
 	return code, err
+}
+
+// leftText is how many tries are left, where that is known.
+func leftText(left int64) string {
+	if left < 0 {
+		return ""
+	}
+	return ", " + triesText(left)
 }
 
 // ConfirmReprovision implements busapi.Prompter (step 622).

@@ -68,6 +68,17 @@ func (p Plan) Bytes() int64 {
 	return sum
 }
 
+// Replaced is how many files would give way to what is restored, and be kept in the
+// quarantine; an empty one is not kept.
+func (p Plan) Replaced() (n int) {
+	for _, a := range p.Actions {
+		if a.Known && a.Before.Size > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Names lists the items to restore.
 func (p Plan) Names() []userdata.Name {
 	names := make([]userdata.Name, len(p.Actions))

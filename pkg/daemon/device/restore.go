@@ -199,7 +199,7 @@ func (r *restoreRun) confirm(ctx context.Context) (reprovision.Event, error) {
 	}
 	h := r.dataSet.Header()
 	r.result.Snapshot, r.result.DryRun, r.result.Planned = h.Snapshot.String(), r.dry, int64(len(r.plan.Actions))
-	r.result.Kept, r.result.Items = r.toBus(r.plan.Kept), r.planned()
+	r.result.Kept, r.result.Items, r.result.Quarantined = r.toBus(r.plan.Kept), r.planned(), int64(r.plan.Replaced())
 	switch {
 	case r.dry:
 		return reprovision.Declined, nil

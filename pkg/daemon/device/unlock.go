@@ -20,7 +20,7 @@ const maxWait = time.Minute
 type entry struct {
 	text    string
 	retry   bool  // the one before was wrong
-	left    int64 // tries of the card's PIN, after it was wrong; -1: not known
+	left    int64 // tries, after it was wrong; -1: not known
 	kind    string
 	key     keyring.SlotKey
 	session *session.Session // that the reader took it in; nil: it has not yet
@@ -67,13 +67,12 @@ func (r *restoreRun) prompt(ctx context.Context) (reprovision.Event, error) {
 // askEntry asks for the passcode, or for the card's PIN where that is the passcode. The
 // recovery code does in place of either.
 func (r *restoreRun) askEntry(ctx context.Context) (string, error) {
-	retry := r.entered != nil
-	if !hasSlot(*r.from, keyring.SlotCardPIN) {
-		return r.prompter.Passcode(ctx, userdata.Printable(r.from.Owner), retry)
-	}
-	left := int64(-1)
+	retry, left := r.entered != nil, int64(-1)
 	if retry {
 		left = r.entered.left
+	}
+	if !hasSlot(*r.from, keyring.SlotCardPIN) {
+		return r.prompter.Passcode(ctx, userdata.Printable(r.from.Owner), left, retry)
 	}
 	return r.askPIN(ctx, r.prompter, left, retry)
 }
@@ -91,6 +90,9 @@ func (r *restoreRun) verify(ctx context.Context) (reprovision.Event, error) {
 		return reprovision.Accepted, nil
 	case errors.Is(err, keyring.ErrWrongPasscode), errors.Is(err, session.ErrWrongPasscode):
 		r.entered.session, r.entered.left = nil, -1
+		if wrong, ok := errors.AsType[*session.RemoteError](err); ok {
+			r.entered.left = int64(wrong.Left)
+		}
 		if r.entered.kind == keyring.SlotCardPIN {
 			r.entered.left = r.wrongPIN(err)
 		}

@@ -97,7 +97,10 @@ func (d *Daemon) Prove(_ context.Context, p session.Peer, e session.Entry, ke3 [
 	}
 	if len(ke3) == 0 || v.Finish(ke3) != nil || !bytes.Equal(now, v.check) { // another one was set meanwhile
 		left := d.wrong(p, e)
-		return fmt.Errorf("%w: %d more tries", session.ErrWrongPasscode, left)
+		if e.Kind != keyring.SlotPasscode { // no others are counted
+			left = -1
+		}
+		return &session.WrongPasscode{Left: left}
 	}
 	if err := d.attempts.Reset(e.Vault); err != nil {
 		return err
