@@ -60,34 +60,10 @@ func (d *Daemon) writable(seen sight, damaged []detect.Finding) []detect.Finding
 	return good
 }
 
-// asker puts the question of step 622 to the owner, one at a time, while the
-// watchman goes on. Without an agent the damage waits, and the status says so.
-func (d *Daemon) asker(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case damaged := <-d.asks:
-			if damaged = d.findings.due(damaged, d.now()); len(damaged) == 0 {
-				continue // answered already
-			}
-			yes, err := d.bus.Prompter().ConfirmReprovision(ctx, busapi.ReprovisionResult{
-				Planned: int64(len(damaged)), Items: d.toBus(damaged),
-			})
-			if err == nil && yes {
-				err = d.mend(ctx, damaged)
-			}
-			if err != nil && ctx.Err() == nil {
-				d.log.Info("damage waits for the owner's word", "items", len(damaged), "error", err)
-			}
-			d.findings.giveUp(damaged, d.now()) // ask again later, not at once
-		}
-	}
-}
-
-func (d *Daemon) wait(text string) {
-	d.findings.setWaiting(text)
+func (d *Daemon) wait(text string) (news bool) {
+	news = d.findings.setWaiting(text)
 	d.bus.Refresh()
+	return news
 }
 
 // mend reprovisions damaged items without a question. What cannot be mended is
@@ -105,8 +81,13 @@ func (d *Daemon) mend(ctx context.Context, damaged []detect.Finding) error {
 	left := slices.DeleteFunc(slices.Clone(damaged), func(f detect.Finding) bool { return run.verified[f.Name] })
 	d.findings.giveUp(left, d.now())
 	if len(left) > 0 && (err == nil || errors.Is(err, busapi.ErrNoData)) {
-		d.wait(fmt.Sprintf("%d damaged items could not be restored; trying again later", len(left)))
+		if text := fmt.Sprintf("%d damaged items could not be restored; trying again later", len(left)); d.wait(text) {
+			d.notice("unrestored", text+".")
+		}
 		return nil
+	}
+	if n := len(run.verified); err == nil && n > 0 {
+		d.bus.Notify(busapi.Notice{Kind: "restored", Level: busapi.NoticeInfo, Text: fmt.Sprintf("%d damaged or lost items were restored.", n)})
 	}
 	return err
 }
@@ -161,6 +142,7 @@ func (d *Daemon) replace(ctx context.Context, s *session.Session, own vault.Vaul
 		text += ", with the passcode, the card's PIN or the recovery code"
 	}
 	d.findings.setOffer(text)
+	d.interviews.kick()
 	d.event("notice", map[string]any{"text": text})
 	d.bus.Refresh()
 	return nil

@@ -29,6 +29,7 @@ type auto struct {
 	clock    interface{ Read() backup.Reading }
 	alarm    *backup.Alarm
 	wake     chan struct{} // holds one: something has changed
+	asked    func()        // called when the owner is asked for something else; may be nil
 	log      *slog.Logger
 
 	mu       sync.Mutex
@@ -146,7 +147,8 @@ func (a *auto) say(w word) error {
 	if err := a.write(keySchedule, w); err != nil {
 		return err
 	}
-	a.word, a.prompt, a.failures, a.rest, a.stale = &w, "", 0, 0, true
+	a.word, a.failures, a.rest, a.stale = &w, 0, 0, true
+	a.want("")
 	a.kick()
 	return nil
 }
@@ -188,7 +190,8 @@ func (a *auto) reset(r busapi.BackupResult) error {
 	if r.Changed {
 		a.last.Result = resultSaved
 	}
-	a.prompt, a.failures, a.rest, a.stale = "", 0, 0, true
+	a.failures, a.rest, a.stale = 0, 0, true
+	a.want("")
 	a.kick()
 	return a.keep()
 }

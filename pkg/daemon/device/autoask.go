@@ -17,46 +17,44 @@ const (
 	promptDecide    = "decide"    // whose data are to be kept
 )
 
-// asker puts the questions of FIG. 5 to the owner and waits for the answers.
-type asker interface {
-	// configure is step 514: Known when the owner has configured the automatic
-	// backup, Off when they want none, Silent when nobody answers.
-	configure(ctx context.Context) (backup.Event, error)
-	// pair asks for a pairing (step 522). That brings a session, and the session another walk.
-	pair(ctx context.Context) error
-}
-
-var _ asker = announcer{}
-
-// announcer asks without waiting: an event says what is wanted, and the status
-// does for as long as it is. The answer is a call (ConfigureAutoBackup,
-// DisableAutoBackup, Pair), which brings about another walk.
-type announcer struct{ d *Daemon }
-
-// configure implements asker. Before there is a reader nothing can be backed up, and
-// nobody is asked.
-func (n announcer) configure(context.Context) (backup.Event, error) {
-	if _, err := n.d.keeper.reader(); err != nil {
-		return backup.Silent, nil
+// configure is step 514. It asks without waiting: the status says what is wanted for as
+// long as it is, an event says so once, and the interviewer has agents ask. The answer
+// (ConfigureAutoBackup, DisableAutoBackup) brings about another walk. Before there is a
+// reader nothing can be backed up, and nobody is asked.
+func (r *autoRun) configure() backup.Event {
+	if _, err := r.keeper.reader(); err != nil {
+		return backup.Silent
 	}
-	if n.d.auto.ask(promptConfigure) {
-		n.d.event("backup", map[string]any{"state": "unconfigured", "auto": true, "prompt": promptConfigure})
-		n.d.log.Info("nobody has said whether this device is to back up by itself")
-		n.d.bus.Refresh()
+	if r.auto.ask(promptConfigure) {
+		r.event("backup", map[string]any{"state": "unconfigured", "auto": true, "prompt": promptConfigure})
+		r.log.Info("nobody has said whether this device is to back up by itself")
+		r.bus.Refresh()
 	}
-	return backup.Silent, nil
+	return backup.Silent
 }
-
-// pair implements asker. What it asks for is told with the outcome of the walk.
-func (n announcer) pair(context.Context) error { return nil }
 
 // ask notes what the owner is asked for, and tells whether that is new.
 func (a *auto) ask(prompt string) (news bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.want(prompt)
+}
+
+// want notes what the owner is asked for, and tells whether that is new; mu is held.
+func (a *auto) want(prompt string) (news bool) {
 	news = a.prompt != prompt
 	a.prompt = prompt
+	if news && a.asked != nil {
+		a.asked()
+	}
 	return news
+}
+
+// wanted is what the owner is asked for.
+func (a *auto) wanted() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.prompt
 }
 
 // offered tells whether the data of an earlier device could be taken over.

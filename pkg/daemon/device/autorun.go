@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func (r *autoRun) step(ctx context.Context, s backup.State) (backup.Event, error
 	case backup.Configured: // 512
 		return r.configured(), nil
 	case backup.Configuring: // 514
-		return announcer{r.Daemon}.configure(ctx)
+		return r.configure(), nil
 	case backup.Elapsing: // 516
 		return r.elapsed(ctx)
 	case backup.InRange: // 518
@@ -93,7 +94,7 @@ func (r *autoRun) step(ctx context.Context, s backup.State) (backup.Event, error
 	case backup.Comparing: // 520
 		return r.differs(ctx)
 	case backup.Pairing: // 522
-		return r.paired(ctx)
+		return r.paired()
 	}
 	return r.send(ctx) // 524
 }
@@ -169,12 +170,12 @@ func (r *autoRun) differs(ctx context.Context) (backup.Event, error) {
 	return r.compare(ctx)
 }
 
-func (r *autoRun) paired(ctx context.Context) (backup.Event, error) {
+func (r *autoRun) paired() (backup.Event, error) {
 	if !r.unpaired {
 		return backup.Paired, nil
 	}
 	r.failure = busapi.ErrNotPaired
-	return backup.NotPaired, announcer{r.Daemon}.pair(ctx)
+	return backup.NotPaired, nil // what would help is told with the outcome of the walk
 }
 
 // The results of an attempt, as the status names them.
@@ -236,7 +237,7 @@ func (a *auto) fell(result, reason, prompt string) (news bool, err error) {
 	now := a.clock.Read()
 	news = result == resultFailed || a.last.Result != result || a.last.Reason != reason || a.prompt != prompt
 	a.last = lastRun{At: now.Wall.Unix(), Result: result, Reason: reason}
-	a.prompt = prompt
+	a.want(prompt)
 	if result == resultFailed {
 		a.failures++
 		a.rest = now.Up + a.schedule().Retry(a.failures)
@@ -253,6 +254,7 @@ func (a *auto) fell(result, reason, prompt string) (news bool, err error) {
 func summary(err error) string {
 	for _, known := range []error{
 		busapi.ErrNotPaired, busapi.ErrNoLink, busapi.ErrOutOfRange, busapi.ErrCard, busapi.ErrNotAllowed, busapi.ErrBusy,
+		busapi.ErrPairingClosed, busapi.ErrWrongPasscode, busapi.ErrLockedOut, busapi.ErrInvalidArguments,
 	} {
 		if errors.Is(translate(err), known) {
 			return known.Error()
@@ -271,6 +273,7 @@ func (d *Daemon) sayOverdue(told bool) bool {
 	}
 	since := time.Unix(i.OverdueSince, 0)
 	d.log.Warn("the backup of this device is OVERDUE", "since", since, "last_result", i.LastResult, "reason", i.LastReason)
+	d.notice("overdue", fmt.Sprintf("The backup of this device is overdue since %s.", since.Format("2006-01-02 15:04")))
 	d.event("backup", map[string]any{
 		"state": "overdue", "auto": true, "since": i.OverdueSince, "every": i.Every, "result": i.LastResult, "reason": i.LastReason,
 	})

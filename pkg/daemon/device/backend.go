@@ -237,9 +237,8 @@ func (d *Daemon) Status(context.Context) (busapi.DeviceStatus, error) {
 		st.Verified = &last
 	}
 	auto := d.auto.info()
-	st.AutoBackup = &auto
 	authorized := d.guard.info()
-	st.Authorization = &authorized
+	st.AutoBackup, st.Authorization, st.Questions = &auto, &authorized, d.bus.Questions()
 	if held, err := d.keys.VaultKey(); err == nil {
 		st.Passcode, st.CardPIN = held.Recipients[keyring.SlotPasscode] != nil, held.Recipients[keyring.SlotCardPIN] != nil
 		st.RecoveryCode, st.KeysPending = held.Recipients[keyring.SlotRecovery] != nil, held.NextSince

@@ -44,6 +44,7 @@ type Daemon struct {
 	proofs     chan struct{} // holds a token while the card is asked for a proof
 	looks      chan look
 	asks       chan []detect.Finding // damage that waits for the owner's word
+	interviews interviews
 	findings   *findings
 	thrift     thrift
 	damage     readerDamage
@@ -70,7 +71,7 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 		cfg: cfg, log: log, now: now, space: space, state: st,
 		scanner: scan.New(space, now, detect.Examiner()), looks: make(chan look, 8), asks: make(chan []detect.Finding, 1),
 		backups: make(chan struct{}, 1), pairings: make(chan struct{}, 1), proofs: make(chan struct{}, 1),
-		findings: newFindings(), heals: make(chan struct{}, 1), drills: make(chan struct{}, 1),
+		findings: newFindings(), interviews: newInterviews(), heals: make(chan struct{}, 1), drills: make(chan struct{}, 1),
 		quarantine: reprovision.Quarantine{
 			Dir: filepath.Join(cfg.StateDir, "quarantine"), Max: cfg.Reprovision.QuarantineMax,
 			Keep: cfg.Reprovision.QuarantineKeep.Duration, Now: now,
@@ -102,6 +103,7 @@ func (d *Daemon) open(bus start.Bus) error {
 	if d.auto, err = newAuto(d.cfg.Backup, d.state, d.now, d.log); err != nil {
 		return err
 	}
+	d.auto.asked = d.interviews.kick
 	d.keeper = newKeeper(d.keys, dialer, d.cfg, d.urgent, d.log)
 	d.keeper.plan, d.keeper.failed = d.auto.plan, d.noSession
 	d.conn, d.bus = bus.Conn, busapi.NewDevice(bus.Conn, d, d.log)
@@ -137,6 +139,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.watchman(ctx) })
 	group.Go(func() error { return d.scrubber(ctx) })
 	group.Go(func() error { return d.asker(ctx) })
+	group.Go(func() error { return d.interviewer(ctx) })
 	group.Go(func() error { return d.healer(ctx) })
 	group.Go(func() error { return d.driller(ctx) })
 	group.Go(func() error { return d.auto.alarm.Run(ctx) })

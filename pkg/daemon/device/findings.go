@@ -23,6 +23,7 @@ type findings struct {
 	offer   string                      // data of an earlier device that could be taken over
 	failed  map[userdata.Name]time.Time // not before
 	wait    time.Duration
+	changed chan struct{} // closed when told is another; nil while nobody looks
 }
 
 func newFindings() *findings {
@@ -50,6 +51,7 @@ func (f *findings) take(seen sight) []detect.Finding {
 		}
 	}
 	f.told = told
+	f.tell()
 	if len(told) == 0 {
 		f.waiting, f.wait = "", 0
 		clear(f.failed)
@@ -65,6 +67,31 @@ func (f *findings) mended(verified map[userdata.Name]bool) {
 		delete(f.told, n)
 		delete(f.failed, n)
 	}
+	f.tell()
+}
+
+// tell wakes who looks at what is damaged; mu is held.
+func (f *findings) tell() {
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
+}
+
+// still is which of some findings are damaged, and a channel that is closed when that
+// may be otherwise.
+func (f *findings) still(all []detect.Finding) (damaged []detect.Finding, changes <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.changed == nil {
+		f.changed = make(chan struct{})
+	}
+	for _, d := range all {
+		if _, is := f.told[d.Name]; is {
+			damaged = append(damaged, d)
+		}
+	}
+	return damaged, f.changed
 }
 
 // unsaved sums up the sizes of what no snapshot has as it is.
@@ -84,10 +111,12 @@ func (f *findings) damaged() bool {
 	return len(f.told) > 0
 }
 
-func (f *findings) setWaiting(text string) {
+func (f *findings) setWaiting(text string) (news bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	news = f.waiting != text
 	f.waiting = text
+	return news
 }
 
 func (f *findings) setOffer(text string) {

@@ -181,6 +181,7 @@ func (r *restoreRun) takeOver(ctx context.Context) error {
 	r.log.Info("took over the data of an earlier device", "device", r.from.Owner)
 	r.from, r.fromName, r.vault, r.entered = nil, "", v, nil
 	r.findings.setOffer("")
+	r.interviews.kick()
 	r.attest(ctx, r.session) // the card is this device's from now on
 	found, err := r.pick(ctx)
 	if err == nil && !found {
