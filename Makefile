@@ -48,7 +48,8 @@ install: build
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples
 	install -m 0755 bin/reprovisiond bin/scrd bin/scrctl $(DESTDIR)$(BINDIR)
 	install -m 0644 LICENSE $(wildcard README.md docs/*.md) $(DESTDIR)$(DOCDIR)
-	install -m 0644 docs/examples/*.toml $(DESTDIR)$(DOCDIR)/examples
+	install -m 0644 docs/examples/*.toml docs/examples/*.rules $(DESTDIR)$(DOCDIR)/examples
+	install -m 0644 docs/examples/client.py docs/examples/client/main.go $(DESTDIR)$(DOCDIR)/examples
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/reprovision
 	for f in reprovisiond scrd; do \
 		to=$(DESTDIR)$(SYSCONFDIR)/reprovision/$$f.toml; \
@@ -62,6 +63,9 @@ install: build
 	install -d $(DESTDIR)$(SYSTEMDDIR)/systemd/system/bluetooth.service.d
 	install -m 0644 systemd/bluetooth-watchdog.conf $(DESTDIR)$(SYSTEMDDIR)/systemd/system/bluetooth.service.d/reprovision.conf
 	install -m 0644 systemd/reprovision-authorized.target systemd/reprovision-expiry.service systemd/reprovision-unauthorized.service $(DESTDIR)$(SYSTEMDDIR)/systemd/system
+	install -d $(DESTDIR)$(SYSTEMDDIR)/systemd/user
+	sed 's,/usr/bin/,$(BINDIR)/,' systemd/user/reprovision-agent.service >bin/reprovision-agent.service
+	install -m 0644 bin/reprovision-agent.service $(DESTDIR)$(SYSTEMDDIR)/systemd/user
 	install -m 0644 systemd/reprovision.sysusers $(DESTDIR)$(SYSTEMDDIR)/sysusers.d/reprovision.conf
 	install -m 0644 systemd/reprovision.tmpfiles $(DESTDIR)$(SYSTEMDDIR)/tmpfiles.d/reprovision.conf
 	install -d $(DESTDIR)$(DBUSPOLICYDIR) $(DESTDIR)$(DATADIR)/dbus-1/system-services $(DESTDIR)$(DATADIR)/dbus-1/interfaces

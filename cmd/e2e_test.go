@@ -110,6 +110,7 @@ func (s stories) tell(t *testing.T) {
 			env.Setenv("REPROVISION_BIN", bin)
 			env.Setenv("PATH", bin+":"+filepath.Join(top, "testdata", "bin")+":"+os.Getenv("PATH"))
 			env.Setenv("SANDBOX", filepath.Join(top, "scripts", "sandbox"))
+			env.Setenv("DOCS", filepath.Join(top, "docs"))
 			env.Setenv("CARD", s.card)
 			env.Setenv("LINK", s.link)
 			env.Setenv("S", filepath.Join(env.WorkDir, "s"))
@@ -128,13 +129,18 @@ func (s stories) tell(t *testing.T) {
 				return cond == s.card, nil
 			case "rfcomm":
 				return cond == s.link, nil
+			case "python": // with what docs/examples/client.py needs
+				return exec.Command("/usr/bin/python3", "-c", "import dbus.mainloop.glib, gi").Run() == nil, nil
+			case "go":
+				_, err := exec.LookPath("go")
+				return err == nil, nil
 			case "root":
 				return os.Geteuid() == 0, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": up, "field": field, "eventually": s.eventually, "picture": picture, "fill": fill, "code": code, "tamper": tamper, "managers": managers,
+			"up": up, "field": field, "eventually": s.eventually, "picture": picture, "fill": fill, "code": code, "tamper": tamper, "managers": managers, "gobuild": gobuild,
 		},
 	}
 	if s.link == "rfcomm" {
@@ -333,6 +339,16 @@ func managers(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}()
 	ts.Defer(func() { conn.Close(); <-ended; file.Close() })
+}
+
+// gobuild PROGRAM PACKAGE builds a program of this module.
+func gobuild(ts *testscript.TestScript, neg bool, args []string) {
+	cmd := exec.Command("go", "build", "-o", ts.MkAbs(args[0]), args[1])
+	cmd.Dir = repo
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		ts.Fatalf("%v: %s", err, out)
+	}
 }
 
 // tamper [-one] FILE flips a bit in the middle of every large value of a bbolt file, or of one,

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -196,6 +198,9 @@ func TestAgentNeedsInput(t *testing.T) {
 	if r := w.run("agent", "--no-input"); r.code != 2 {
 		t.Errorf("got %+v", r)
 	}
+	if r := w.run("agent", "--desktop"); r.code != 12 || !strings.Contains(r.err, "session bus") {
+		t.Errorf("without a session: %+v", r)
+	}
 	if r := runOn(nil, "", "agent"); r.code != 12 {
 		t.Errorf("without a bus: %+v", r)
 	}
@@ -230,5 +235,42 @@ func TestQuestionsInTheStatus(t *testing.T) {
 		if !strings.Contains(out, line) {
 			t.Errorf("%q is missing in\n%s", line, out)
 		}
+	}
+}
+
+// The desktop's agent is one like others: here it has a pinentry, and no notifications.
+func TestDesktopAgent(t *testing.T) {
+	w := newWorld(t)
+	pinentry := filepath.Join(t.TempDir(), "pinentry")
+	script := "#!/bin/sh\necho OK\nwhile read -r line; do case $line in GETPIN) printf 'D 123456\\nOK\\n' ;; *) echo OK ;; esac; done\n"
+	if err := os.WriteFile(pinentry, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	env := func(name string) string {
+		if name == "DBUS_SESSION_BUS_ADDRESS" {
+			return w.bus.Address
+		}
+		return w.bus.Env(name)
+	}
+	notes, out := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- Main(ctx, []string{"agent", "--desktop", "--pinentry", pinentry}, Stdio{In: strings.NewReader(""), Out: io.Discard, Err: out}, env)
+	}()
+	if line := next(t, bufio.NewReader(notes)); !strings.Contains(line, "answering") {
+		t.Fatalf("got %q", line)
+	}
+	go io.Copy(io.Discard, notes)
+	if _, err := w.pairAs(t); err != nil {
+		t.Errorf("the passcode did not arrive: %v", err)
+	}
+	if yes, err := w.object.Prompter().ConfirmReprovision(t.Context(), busapi.ReprovisionResult{}); !yes || err != nil {
+		t.Errorf("the yes did not arrive: %v", err)
+	}
+	cancel()
+	if code := bustest.Wait(t, ended, "the end of the agent"); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
