@@ -49,7 +49,9 @@ install: build
 	install -m 0755 bin/reprovisiond bin/scrd bin/scrctl $(DESTDIR)$(BINDIR)
 	install -m 0644 LICENSE $(wildcard README.md docs/*.md) $(DESTDIR)$(DOCDIR)
 	install -m 0644 docs/examples/*.toml docs/examples/*.rules $(DESTDIR)$(DOCDIR)/examples
-	install -m 0644 docs/examples/client.py docs/examples/client/main.go $(DESTDIR)$(DOCDIR)/examples
+	install -d $(DESTDIR)$(DOCDIR)/examples/client
+	install -m 0644 docs/examples/client.py $(DESTDIR)$(DOCDIR)/examples
+	install -m 0644 docs/examples/client/main.go $(DESTDIR)$(DOCDIR)/examples/client
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/reprovision
 	for f in reprovisiond scrd; do \
 		to=$(DESTDIR)$(SYSCONFDIR)/reprovision/$$f.toml; \

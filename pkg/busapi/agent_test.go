@@ -473,3 +473,24 @@ func TestRelease(t *testing.T) {
 	stop()
 	bustest.Wait(t, released, "Release")
 }
+
+// One user's agents do not keep those of others away.
+func TestTooManyAgents(t *testing.T) {
+	bus := bustest.Start(t)
+	d, _ := bus.ServeDevice(t, &bustest.Device{})
+	first := dialDevice(t, bus)
+	for i := range busapi.MaxUserAgents {
+		c := first
+		if i > 0 {
+			c = dialDevice(t, bus)
+		}
+		serveAgent(t, c, says("", nil))
+	}
+	if _, err := dialDevice(t, bus).ServeAgent(t.Context(), says("", nil)); !errors.Is(err, busapi.ErrBusy) {
+		t.Errorf("one more: %v", err)
+	}
+	serveAgent(t, first, says("", nil)) // in place of its own
+	first.Close()
+	bustest.Until(t, "forgetting the agent", func() bool { return d.Agents() == busapi.MaxUserAgents-1 })
+	serveAgent(t, dialDevice(t, bus), says("", nil))
+}

@@ -40,6 +40,10 @@ func (a *agents) add(one *agent) error {
 	if len(kept) >= maxAgents {
 		return fmt.Errorf("%w: %d agents are registered", ErrBusy, maxAgents)
 	}
+	users := slices.DeleteFunc(slices.Clone(kept), func(o *agent) bool { return o.uid != one.uid })
+	if len(users) >= maxUserAgents {
+		return fmt.Errorf("%w: %d agents of this user are registered", ErrBusy, maxUserAgents)
+	}
 	a.list = append(kept, one)
 	return nil
 }

@@ -54,10 +54,11 @@ func (c *client) Conn() *dbus.Conn { return c.conn }
 
 // Limits of the package.
 const (
-	MaxPerSender = maxPerSender
-	MaxCalls     = maxCalls
-	MaxList      = maxList
-	MaxText      = maxText
+	MaxPerSender  = maxPerSender
+	MaxCalls      = maxCalls
+	MaxList       = maxList
+	MaxText       = maxText
+	MaxUserAgents = maxUserAgents
 )
 
 // ToBusError and FromBusError are the mapping of errors.

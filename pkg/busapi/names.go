@@ -24,19 +24,20 @@ const MaxAnswer = 16 << 20
 
 // Limits on what callers send and hold.
 const (
-	maxText      = 3 * 4096         // bytes of a string: PATH_MAX, each byte escaped
-	maxList      = 4096             // entries of a list
-	maxPasscode  = 64               // bytes of an agent's answer: a passcode of pairing
-	maxSecret    = 128              // one for restoring, or a recovery code
-	maxMessage   = 2048             // bytes of an error's message
-	maxPrompt    = 1 << 20          // bytes of the lists shown to an agent
-	maxAgents    = 64               // registered at one time
-	maxSubs      = 64               // subscribers at one time
-	maxPerSender = 8                // calls of one caller at one time
-	maxCalls     = 32               // authorised calls at one time
-	maxChecks    = 16               // questions to polkit at one time
-	promptTime   = 5 * time.Minute  // for the owner to answer
-	statusTime   = 30 * time.Second // for a backend to tell its status
+	maxText       = 3 * 4096         // bytes of a string: PATH_MAX, each byte escaped
+	maxList       = 4096             // entries of a list
+	maxPasscode   = 64               // bytes of an agent's answer: a passcode of pairing
+	maxSecret     = 128              // one for restoring, or a recovery code
+	maxMessage    = 2048             // bytes of an error's message
+	maxPrompt     = 1 << 20          // bytes of the lists shown to an agent
+	maxAgents     = 64               // registered at one time
+	maxUserAgents = 16               // and of one user: nobody keeps the others' away
+	maxSubs       = 64               // subscribers at one time
+	maxPerSender  = 8                // calls of one caller at one time
+	maxCalls      = 32               // authorised calls at one time
+	maxChecks     = 16               // questions to polkit at one time
+	promptTime    = 5 * time.Minute  // for the owner to answer
+	statusTime    = 30 * time.Second // for a backend to tell its status
 )
 
 // pathElement turns an identifier into an element of an object path: letters
