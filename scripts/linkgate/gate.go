@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +23,8 @@ const (
 // takes the socket away, so that a dialer finds nobody.
 type gate struct {
 	listen, dial string
+
+	rate atomic.Int64 // bytes a second, each way; 0 for no limit
 
 	turn sync.Mutex // one word is obeyed at a time
 
@@ -37,7 +42,16 @@ func newGate(listen, dial string) *gate {
 func (g *gate) obey(word string) (string, error) {
 	g.turn.Lock()
 	defer g.turn.Unlock()
+	word, arg, _ := strings.Cut(word, " ")
 	switch word {
+	case "slow":
+		rate, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil || rate <= 0 {
+			return "", fmt.Errorf("cannot use the rate %q: want bytes a second", arg)
+		}
+		g.rate.Store(rate)
+	case "fast":
+		g.rate.Store(0)
 	case "cut":
 		g.cut()
 	case "mend":
@@ -46,7 +60,7 @@ func (g *gate) obey(word string) (string, error) {
 		}
 	case "status":
 	default:
-		return "", fmt.Errorf("unknown word %q: want cut, mend or status", word)
+		return "", fmt.Errorf("unknown word %q: want cut, mend, slow RATE, fast or status", word)
 	}
 	return g.state(), nil
 }
@@ -137,15 +151,15 @@ func (g *gate) carry(ln net.Listener, device net.Conn) {
 	}
 	defer g.release(reader)
 	var both sync.WaitGroup
-	both.Go(func() { pass(reader, device) })
-	both.Go(func() { pass(device, reader) })
+	both.Go(func() { g.pass(reader, device) })
+	both.Go(func() { g.pass(device, reader) })
 	both.Wait()
 }
 
 // pass copies until the source ends, and hands that end on. After an error the
 // target is closed whole, which ends the other direction too.
-func pass(to, from net.Conn) {
-	if _, err := io.Copy(to, from); err != nil {
+func (g *gate) pass(to, from net.Conn) {
+	if _, err := io.Copy(to, &paced{Reader: from, rate: &g.rate}); err != nil {
 		_ = to.Close()
 		_ = from.Close()
 		return
@@ -153,6 +167,29 @@ func pass(to, from net.Conn) {
 	if half, ok := to.(*net.UnixConn); ok {
 		_ = half.CloseWrite()
 	}
+}
+
+// paced reads no faster than at the rate that holds at the time.
+type paced struct {
+	io.Reader
+	rate *atomic.Int64
+	free time.Time // the link is busy until then with what was read
+}
+
+const pacedBytes = 4 << 10 // of one read, so that what is small passes soon
+
+func (p *paced) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b[:min(len(b), pacedBytes)])
+	rate := p.rate.Load()
+	if rate == 0 {
+		return n, err
+	}
+	if now := time.Now(); p.free.Before(now) {
+		p.free = now
+	}
+	p.free = p.free.Add(time.Duration(n) * time.Second / time.Duration(rate))
+	time.Sleep(time.Until(p.free))
+	return n, err
 }
 
 // listenUnix listens on a socket that only its owner reaches. It takes the

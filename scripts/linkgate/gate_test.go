@@ -131,6 +131,29 @@ func TestGatePassesBytesAndTheEnd(t *testing.T) {
 	}
 }
 
+// TestSlow wants half a megabyte at 2 MB/s to take a quarter of a second, and no limit
+// to be gone when it is taken away.
+func TestSlow(t *testing.T) {
+	b := newBench(t)
+	b.echo(t)
+	c := b.connect(t)
+	roundTrip(t, c, "fast")
+	b.say(t, "slow 2000000")
+	begun := time.Now()
+	roundTrip(t, c, strings.Repeat("slow", 128<<10))
+	if took := time.Since(begun); took < 200*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+	b.say(t, "slow 1")
+	b.say(t, "fast")
+	roundTrip(t, c, "fast again")
+	for _, word := range []string{"slow", "slow x", "slow -1", "slow 0"} {
+		if answer, err := say(context.Background(), b.control, word); err == nil {
+			t.Errorf("%q: %q", word, answer)
+		}
+	}
+}
+
 func TestCutEndsConnectionsAndMendAllowsNewOnes(t *testing.T) {
 	b := newBench(t)
 	b.echo(t)

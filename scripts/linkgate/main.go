@@ -6,8 +6,9 @@
 //	linkgate say PATH WORD
 //
 // run serves until it is told to end by SIGTERM or SIGINT. say sends one word
-// (cut, mend or status) to a control socket and prints the line that comes
-// back; it speaks to the virtual card's control socket as well.
+// (cut, mend, "slow RATE" for bytes a second each way, fast or status) to a control
+// socket and prints the line that comes back; it speaks to the virtual card's
+// control socket as well.
 //
 // scripts/sandbox runs it; nothing imports it.
 package main
