@@ -26,8 +26,9 @@ const plainPacks = 4
 // needs them any more, so that what was fetched is not fetched again after an
 // interruption. One goroutine calls Fill while another calls Pack.
 type PackCache struct {
-	dir  string
-	open Open
+	dir     string
+	open    Open
+	giveWay <-chan struct{} // ends waiting in Pack; belongs to its caller
 
 	mu     sync.Mutex
 	have   map[vault.BlobID]bool
@@ -126,6 +127,8 @@ func (c *PackCache) Pack(ctx context.Context, id vault.BlobID) ([]byte, error) {
 		}
 		select {
 		case <-signal:
+		case <-c.giveWay:
+			return nil, errGiveWay()
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -74,13 +74,19 @@ func (j *job) children(dirs map[userdata.Name]bool) map[userdata.Name]map[string
 // functionality that existed at the time of the last backup). refuse is told
 // what does not compare.
 func (j *job) prove(ctx context.Context, refuse func(Action, error)) error {
+	return j.proveThose(ctx, refuse, func(Action) bool { return true })
+}
+
+// proveThose proves what is not proved yet of the actions that are chosen.
+func (j *job) proveThose(ctx context.Context, refuse func(Action, error), chosen func(Action) bool) error {
 	var actions []Action
 	var names []userdata.Name
 	for _, a := range j.plan.Actions {
-		if n := a.Want.Name; j.written[n] && !j.failed[n] {
+		if n := a.Want.Name; j.written[n] && !j.failed[n] && !j.proved[n] && chosen(a) {
 			actions, names = append(actions, a), append(names, n)
 		}
 	}
+	j.unproved = 0
 	if len(names) == 0 {
 		return nil
 	}
@@ -93,10 +99,27 @@ func (j *job) prove(ctx context.Context, refuse func(Action, error)) error {
 			refuse(a, err)
 			continue
 		}
+		j.proved[a.Want.Name] = true
 		j.result.Verified++
 		j.result.Done = append(j.result.Done, a.Want.Name)
 	}
 	return nil
+}
+
+// proofBytes is how much is written between two proofs: what is left to prove when
+// the restore has to give way, or is through, is soon read.
+const proofBytes = 32 << 20
+
+// proveInTime proves what was written when it has become much, but for directories:
+// they are not finished.
+func (j *job) proveInTime(ctx context.Context) {
+	if j.unproved < proofBytes {
+		return
+	}
+	err := j.proveThose(ctx, j.fail, func(a Action) bool { return a.Want.Type != manifest.Dir })
+	if err != nil && ctx.Err() == nil {
+		j.Log.Warn("what was restored up to now is not proved yet", "error", err) // the end proves it
+	}
 }
 
 // proveSoFar proves what an interrupted restore has written: no later attempt

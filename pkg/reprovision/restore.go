@@ -63,6 +63,12 @@ type Restorer struct {
 	// nothing and is reported in Result.Hooks. May be nil; it is not called where
 	// Hook is nil.
 	Owe func(c userdata.Class, owed bool) error
+	// Settled is called once, when the service books and keys are in place with
+	// their hooks, or there are none to restore. From then on the restore gives way as
+	// soon as GiveWay is closed: it ends with ErrGaveWay at the next item, or where it
+	// waits for a pack in the middle of one. Both may be nil.
+	Settled func()
+	GiveWay <-chan struct{}
 	// Reread reads items anew from the medium, every byte.
 	Reread func(ctx context.Context, names []userdata.Name) (manifest.Manifest, error)
 	// Progress is told how many bytes of contents are in place. May be nil.
@@ -75,7 +81,7 @@ type Restorer struct {
 // got; items that cannot be restored are in the result and stop nothing else.
 func (r *Restorer) Restore(ctx context.Context, plan Plan) (Result, error) {
 	j := &job{Restorer: r, plan: plan, roots: make(map[string]*os.Root), closed: make(map[string]error),
-		written: make(map[userdata.Name]bool), failed: make(map[userdata.Name]bool)}
+		written: make(map[userdata.Name]bool), failed: make(map[userdata.Name]bool), proved: make(map[userdata.Name]bool)}
 	kept := r.Run.Taken()
 	j.result.Planned = len(plan.Actions)
 	j.total = plan.Bytes()
@@ -94,9 +100,12 @@ type job struct {
 	closed  map[string]error // roots that cannot be written to
 	written map[userdata.Name]bool
 	failed  map[userdata.Name]bool
+	proved  map[userdata.Name]bool
 	result  Result
+	settled bool // what follows gives way
 
 	done, total int64
+	unproved    int64 // bytes written since the last proof
 }
 
 func (j *job) run(parent context.Context) error {
@@ -136,6 +145,9 @@ func (j *job) uses() map[vault.BlobID]int {
 // while preferences and user data are still on their way.
 func (j *job) writeAll(ctx context.Context) error {
 	for _, c := range userdata.Classes() {
+		if !c.Critical() {
+			j.settle()
+		}
 		actions := slices.DeleteFunc(slices.Clone(j.plan.Actions), func(a Action) bool { return a.Want.Class != c })
 		if len(actions) == 0 && !slices.Contains(j.Due, c) {
 			continue
@@ -154,12 +166,13 @@ func (j *job) writeAll(ctx context.Context) error {
 
 func (j *job) writeClass(ctx context.Context, actions []Action) error {
 	for _, a := range actions {
-		if err := ctx.Err(); err != nil {
+		if err := j.mayGoOn(ctx); err != nil {
 			return err
 		}
 		if err := j.write(ctx, a); err != nil {
 			return err
 		}
+		j.proveInTime(ctx)
 	}
 	return j.finishDirs(actions)
 }
@@ -174,6 +187,7 @@ func (j *job) write(ctx context.Context, a Action) error {
 	if err == nil {
 		j.result.Restored++
 		j.written[a.Want.Name] = true
+		j.unproved += a.Want.Size
 		j.advance(a.Want.Size)
 		return j.cache.Release(j.DataSet.Packs(a.Want.Name))
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/config"
@@ -16,8 +18,9 @@ import (
 	"github.com/reprovision/reprovision/pkg/vault"
 )
 
-// act does with damage what the policy of its class says.
-func (d *Daemon) act(ctx context.Context, seen sight) error {
+// act does with damage what the policy of its class says, and returns what is to be
+// mended now.
+func (d *Daemon) act(seen sight) []detect.Finding {
 	var auto, ask []detect.Finding
 	for _, f := range d.writable(seen, d.findings.due(seen.report.Damaged(), d.now())) {
 		switch d.cfg.Reprovision.For(f.Class) {
@@ -34,7 +37,7 @@ func (d *Daemon) act(ctx context.Context, seen sight) error {
 		default: // a question is open already
 		}
 	}
-	if len(auto) == 0 {
+	if auto = d.hands.free(auto); len(auto) == 0 {
 		return nil
 	}
 	if d.keeper.current() == nil {
@@ -42,7 +45,7 @@ func (d *Daemon) act(ctx context.Context, seen sight) error {
 		d.keeper.try()
 		return nil
 	}
-	return d.mend(ctx, auto)
+	return auto
 }
 
 // writable leaves out what lies on a file system that is mounted read-only, as
@@ -66,14 +69,18 @@ func (d *Daemon) wait(text string) (news bool) {
 	return news
 }
 
-// mend reprovisions damaged items without a question. What cannot be mended is
-// tried again later, after a growing time.
-func (d *Daemon) mend(ctx context.Context, damaged []detect.Finding) error {
+// mending is the restore of damaged items without a question.
+func (d *Daemon) mending(damaged []detect.Finding) *restoreRun {
 	sel := reprovision.Selection{Names: make(map[userdata.Name]bool), Damage: true}
 	for _, f := range damaged {
 		sel.Names[f.Name] = true
 	}
-	run := &restoreRun{Daemon: d, sel: sel, confirmed: true}
+	return &restoreRun{Daemon: d, sel: sel, lasting: rankMend, confirmed: true}
+}
+
+// mend reprovisions damaged items. What cannot be mended is tried again later, after
+// a growing time.
+func (d *Daemon) mend(ctx context.Context, run *restoreRun, damaged []detect.Finding) error {
 	_, err := d.restore(ctx, run)
 	if errors.Is(err, busapi.ErrOutOfRange) {
 		return nil // the next session looks again
@@ -90,6 +97,21 @@ func (d *Daemon) mend(ctx context.Context, damaged []detect.Finding) error {
 		d.bus.Notify(busapi.Notice{Kind: "restored", Level: busapi.NoticeInfo, Text: fmt.Sprintf("%d damaged or lost items were restored.", n)})
 	}
 	return err
+}
+
+func (d *Daemon) mendBehind(ctx context.Context, run *restoreRun, damaged []detect.Finding) {
+	if err := d.mend(ctx, run, damaged); err != nil && ctx.Err() == nil {
+		d.log.Error("cannot mend the user data", "error", err)
+	}
+}
+
+// behind has a restore run on its own; it returns when the service books and keys of it
+// are in place. Only the watchman calls it, and waits for all of them in the end.
+func (d *Daemon) behind(run *restoreRun, restore func()) {
+	settled := make(chan struct{})
+	run.settled = sync.OnceFunc(func() { close(settled) })
+	d.menders.Go(restore)
+	<-settled
 }
 
 // greet compares notes with the reader at the beginning of a session: what is
@@ -132,7 +154,7 @@ func (d *Daemon) replace(ctx context.Context, s *session.Session, own vault.Vaul
 	}
 	from, err := d.choose(others, "")
 	if err == nil && d.cfg.Reprovision.Replacement == config.Restore && opensByItself(from) {
-		_, err = d.restore(ctx, &restoreRun{Daemon: d, from: &from, takesOver: true, confirmed: true})
+		_, err = d.restore(ctx, &restoreRun{Daemon: d, lasting: rankMend, from: &from, takesOver: true, confirmed: true})
 		if err == nil || !errors.Is(err, busapi.ErrNotAllowed) {
 			return err
 		}
@@ -184,20 +206,25 @@ func (d *Daemon) resume(ctx context.Context) {
 		d.log.Error("cannot tell what was cut short", "error", err)
 	}
 	for _, job := range jobs {
+		if d.hands.job(job.Run) {
+			continue
+		}
 		if d.keeper.current() == nil || ctx.Err() != nil {
 			return
 		}
 		d.log.Info("going on with an interrupted reprovision", "items", len(job.Items))
-		_, err := d.restore(ctx, &restoreRun{
+		run := &restoreRun{
 			Daemon: d, sel: reprovision.Selection{Names: job.names(), Damage: job.Damage, Overwrite: job.Overwrite},
-			snapshot: job.Snapshot, resumed: &job, confirmed: true,
-		})
-		if errors.Is(err, busapi.ErrOutOfRange) || ctx.Err() != nil {
-			return
+			lasting: rankMend, snapshot: job.Snapshot, resumed: &job, confirmed: true,
 		}
-		if err != nil {
-			d.abandon(ctx, job, err)
-		}
+		d.behind(run, func() { d.goOn(ctx, run) })
+	}
+}
+
+func (d *Daemon) goOn(ctx context.Context, run *restoreRun) {
+	_, err := d.restore(ctx, run)
+	if err != nil && !errors.Is(err, busapi.ErrOutOfRange) && ctx.Err() == nil {
+		d.abandon(ctx, *run.resumed, err)
 	}
 }
 
@@ -211,7 +238,7 @@ func (d *Daemon) abandon(ctx context.Context, job jobRecord, why error) {
 			d.log.Warn("hook failed", "class", c, "error", err)
 		}
 	}
-	if err := d.state.dropJob(job.Run); err != nil {
+	if err := errors.Join(d.state.dropJob(job.Run), os.RemoveAll(d.packsOf(job.Run))); err != nil {
 		d.log.Error("cannot drop the record of it", "error", err)
 	}
 }

@@ -61,7 +61,7 @@ func (d *Daemon) askAbout(ctx context.Context, damaged []detect.Finding) (instea
 // answered does what the owner has said about damage: nil is yes.
 func (d *Daemon) answered(ctx context.Context, damaged []detect.Finding, err error) {
 	if err == nil {
-		err = d.mend(ctx, damaged)
+		err = d.mend(ctx, d.mending(damaged), damaged)
 	}
 	if err != nil && ctx.Err() == nil {
 		d.log.Info("damage waits for the owner's word", "items", len(damaged), "error", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/reprovision/reprovision/pkg/bluez"
 	"github.com/reprovision/reprovision/pkg/busapi"
@@ -19,12 +20,13 @@ import (
 
 // Check says what is damaged or changed now.
 func (d *Daemon) Check(ctx context.Context, deep bool) (busapi.CheckResult, error) {
-	seen, err := d.lookOnce(ctx, look{why: "check", deep: deep})
+	seen, err := d.lookOnce(ctx, look{why: "check", deep: deep, urgent: true})
 	if err != nil {
 		return busapi.CheckResult{}, translate(err)
 	}
-	if len(seen.report.Damaged()) > 0 {
-		d.request(look{why: "checked"})
+	if damaged := seen.report.Damaged(); len(damaged) > 0 {
+		hurries := slices.ContainsFunc(damaged, func(f detect.Finding) bool { return f.Class.Critical() })
+		d.request(look{why: "checked", urgent: hurries})
 	}
 	return busapi.CheckResult{Items: d.toBus(seen.report.Findings), Counts: counts(seen.report)}, nil
 }
@@ -244,7 +246,7 @@ func (d *Daemon) Status(context.Context) (busapi.DeviceStatus, error) {
 		st.RecoveryCode, st.KeysPending = held.Recipients[keyring.SlotRecovery] != nil, held.NextSince
 	}
 	jobs, err := d.state.jobs()
-	st.Interrupted = len(jobs) > 0 && st.Activity != activityReprovision
+	st.Interrupted = len(jobs) > 0 && !d.ops.restoring()
 	if err == nil {
 		err = d.statusOfReader(&st)
 	}

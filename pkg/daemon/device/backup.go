@@ -108,7 +108,7 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 		r.base, r.below = nil, r.base
 	}
 	r.meant = r.book.meant()
-	if r.sight, err = r.lookOnce(ctx, look{why: "backup"}); err != nil {
+	if r.sight, err = r.lookOnce(ctx, look{why: "backup", urgent: true}); err != nil {
 		return 0, err
 	}
 	r.lost = r.damage.of(r.base)
@@ -322,7 +322,7 @@ func (r *backupRun) report(ctx context.Context, c *vault.Commit, ds *vault.DataS
 	r.tally()
 	// What was saved is intact from now on, and the status should say so; but
 	// the look that it was made by is old by now.
-	if _, err := r.lookOnce(ctx, look{why: "saved"}); err != nil && ctx.Err() == nil {
+	if _, err := r.lookOnce(ctx, look{why: "saved", urgent: true}); err != nil && ctx.Err() == nil {
 		r.log.Warn("cannot look at what was saved", "error", err)
 	}
 }

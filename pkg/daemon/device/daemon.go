@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -42,11 +43,13 @@ type Daemon struct {
 	backups    chan struct{} // holds a token while a backup is made
 	pairings   chan struct{} // holds a token while a pairing is under way
 	proofs     chan struct{} // holds a token while the card is asked for a proof
-	looks      chan look
+	wishes     *wishes
 	asks       chan []detect.Finding // damage that waits for the owner's word
 	interviews interviews
 	findings   *findings
 	thrift     thrift
+	hands      *hands
+	menders    sync.WaitGroup // restores that the watchman has begun and does not wait for
 	damage     readerDamage
 	heals      chan struct{} // the reader has damaged blobs
 	settleAt   time.Time     // when the watchman may try to end a rotation again
@@ -69,7 +72,7 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 	}
 	d := &Daemon{
 		cfg: cfg, log: log, now: now, space: space, state: st,
-		scanner: scan.New(space, now, detect.Examiner()), looks: make(chan look, 8), asks: make(chan []detect.Finding, 1),
+		scanner: scan.New(space, now, detect.Examiner()), wishes: newWishes(), asks: make(chan []detect.Finding, 1),
 		backups: make(chan struct{}, 1), pairings: make(chan struct{}, 1), proofs: make(chan struct{}, 1),
 		findings: newFindings(), interviews: newInterviews(), heals: make(chan struct{}, 1), drills: make(chan struct{}, 1),
 		quarantine: reprovision.Quarantine{
@@ -77,6 +80,7 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 			Keep: cfg.Reprovision.QuarantineKeep.Duration, Now: now,
 		},
 	}
+	d.hands = newHands(func() { d.request(look{why: "left to another restore"}) })
 	if err := d.open(bus); err != nil {
 		return nil, errors.Join(err, d.bluetooth.close(), d.auto.close(), d.guard.close(), st.close())
 	}
@@ -91,6 +95,7 @@ func (d *Daemon) open(bus start.Bus) error {
 	if err := d.openBook(); err != nil {
 		return err
 	}
+	d.dropOldPacks()
 	if d.cfg.Detect.Watch != "off" {
 		if d.watcher, err = watch.New(d.space, watch.Config{Backend: watch.Backend(d.cfg.Detect.Watch)}, d.log); err != nil {
 			return err

@@ -168,6 +168,18 @@ func (f *findings) nextRetry(now time.Time) (<-chan time.Time, func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
+// hurries tells whether service books or keys are among what is to be tried again by now.
+func (f *findings) hurries(space userdata.Space, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for n, at := range f.failed {
+		if c, known := space.ClassOf(n); known && c.Critical() && !at.After(now) {
+			return true
+		}
+	}
+	return false
+}
+
 func (f *findings) snapshot() (report detect.Report, unsaved int64, waiting string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

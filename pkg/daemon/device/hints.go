@@ -18,7 +18,7 @@ const together = 10 * time.Millisecond
 type news struct {
 	roots   map[string]bool // that are being watched, as far as is known
 	names   []userdata.Name
-	unnamed bool // something happened, and nobody can say where
+	unnamed []string // roots in which something happened, and nobody can say where
 }
 
 // gather takes in a hint and those that come with it. open tells whether there will be more.
@@ -44,7 +44,7 @@ func (n *news) take(h watch.Hint) {
 		n.roots = make(map[string]bool)
 	}
 	if h.Rescan {
-		n.roots[h.Root], n.unnamed = !h.Blind, true
+		n.roots[h.Root], n.unnamed = !h.Blind, append(n.unnamed, h.Root)
 	}
 	n.names = append(n.names, h.Names...)
 }
@@ -52,14 +52,24 @@ func (n *news) take(h watch.Hint) {
 // look is the look that the news are worth, after which they are none any more. A root
 // whose watch has not begun gives no hints, so that its items are looked at with those
 // of the others.
-func (n *news) look(space userdata.Space) look {
-	l := look{why: "watch"}
+func (n *news) look(space userdata.Space) *look {
+	l := &look{why: "watch", urgent: n.critical(space)}
 	unwatched := slices.ContainsFunc(space.Roots(), func(r userdata.Root) bool { return !n.roots[r.Name] })
-	if !n.unnamed && !unwatched && len(n.names) <= fewNames {
+	if len(n.unnamed) == 0 && !unwatched && len(n.names) <= fewNames {
 		l.names = n.names
 	}
-	n.names, n.unnamed = nil, false
+	n.names, n.unnamed = nil, nil
 	return l
+}
+
+// critical tells whether the news are about service books or keys.
+func (n *news) critical(space userdata.Space) bool {
+	at := func(root string) bool {
+		r, known := space.Root(root)
+		return known && r.Class.Critical()
+	}
+	return slices.ContainsFunc(n.unnamed, at) ||
+		slices.ContainsFunc(n.names, func(name userdata.Name) bool { return at(name.Root()) })
 }
 
 // view is what the last look saw of the whole space, where nothing has happened since

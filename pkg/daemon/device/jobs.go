@@ -2,6 +2,8 @@ package device
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -78,6 +80,27 @@ func (j jobRecord) still(a reprovision.Action, looks string, damaged bool) bool 
 func (s *state) storeJob(j jobRecord) error { return s.store(jobPrefix+j.Run, j) }
 
 func (s *state) dropJob(run string) error { return s.drop(jobPrefix + run) }
+
+// packsOf is where the packs of a job lie until it is done.
+func (d *Daemon) packsOf(run string) string { return filepath.Join(d.cfg.StateDir, packsDir, run) }
+
+const packsDir = "restore"
+
+// dropOldPacks removes the packs that no unfinished job has a use for.
+func (d *Daemon) dropOldPacks() {
+	entries, err := os.ReadDir(filepath.Join(d.cfg.StateDir, packsDir))
+	if err != nil {
+		return // there are none
+	}
+	for _, e := range entries {
+		if live, err := d.state.hasJob(e.Name()); live || err != nil {
+			continue
+		}
+		if err := os.RemoveAll(d.packsOf(e.Name())); err != nil {
+			d.log.Warn("the packs of an old reprovision stay", "error", err)
+		}
+	}
+}
 
 func (s *state) hasJob(run string) (bool, error) {
 	raw, err := s.get(jobPrefix + run)

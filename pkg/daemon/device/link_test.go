@@ -19,7 +19,7 @@ func welcomed(t *testing.T, known *vault.DataSet) (d *Daemon, may func(*session.
 	t.Helper()
 	d = &Daemon{
 		auto: openAuto(t, t.TempDir(), config.Backup{Every: config.Duration{Duration: time.Hour}}),
-		book: &book{dataSet: known}, looks: make(chan look, 8), drills: make(chan struct{}, 1),
+		book: &book{dataSet: known}, wishes: newWishes(), drills: make(chan struct{}, 1),
 	}
 	return d, func(s *session.Session) bool { return d.auto.due(s) }
 }
@@ -48,8 +48,8 @@ func TestNoBackupBeforeTheOffer(t *testing.T) {
 			time.Sleep(min(wait, greetLast))
 		}
 		synctest.Wait()
-		if len(d.looks) != 1 {
-			t.Errorf("%d looks", len(d.looks))
+		if l := d.wishes.take(); l == nil {
+			t.Error("no look was asked for")
 		}
 		mended.Store(true)
 		time.Sleep(greetLast)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -32,7 +31,10 @@ type restoreRun struct {
 	entered   *entry // the passcode; nil while none is
 	refusal   error  // why the reader takes no passcode any more
 
-	end     func() // of the operation
+	ticket  *ticket // its place among the operations; nil to queue up when it begins
+	lasting rank    // of what takes long
+	settled func()  // called when that begins, and when the run ends; may be nil
+	share   share
 	began   time.Time
 	before  traffic
 	session *session.Session
@@ -44,18 +46,29 @@ type restoreRun struct {
 	job     jobRecord
 	kept    *reprovision.Run // the quarantine
 	outcome
-	receiving bool // contents have come; belongs to the one fetch at a time
+	shown     int64 // bytes in place, as last told
+	whole     int64 // bytes of all contents
+	receiving bool  // contents have come; belongs to the one fetch at a time
 	result    busapi.ReprovisionResult
 }
 
 // restore runs FIG. 6 while nothing else judges or restores.
 func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.ReprovisionResult, error) {
-	end, err := d.ops.begin(ctx, activityReprovision)
-	if err != nil {
+	if r.ticket == nil {
+		r.ticket = d.ops.enter(activityReprovision, rankUrgent)
+	}
+	defer func() { r.ticket.end() }()
+	r.lasting = max(r.lasting, rankOwner)
+	if r.settled == nil {
+		r.settled = func() {}
+	}
+	defer r.settled()
+	r.hold(r.sel.Names)
+	defer d.hands.release(r)
+	if err := r.ticket.wait(ctx); err != nil {
 		return busapi.ReprovisionResult{}, err
 	}
-	r.end = end
-	defer func() { r.end() }()
+	r.ticket.does(activityReprovision)
 	if r.resumed != nil {
 		// It was listed outside of the slot, and may be done by now.
 		if live, err := d.state.hasJob(r.resumed.Run); err != nil || !live {
@@ -245,17 +258,14 @@ func (r *restoreRun) ask(ctx context.Context, summary busapi.ReprovisionResult) 
 		r.makeJob() // what was asked about is what is done, and nothing that is done meanwhile is undone
 		r.snapshot = r.job.Snapshot
 	}
-	r.end()
+	r.ticket.end()
 	yes, err := r.prompter.ConfirmReprovision(ctx, summary)
 	if errors.Is(err, busapi.ErrDeclined) || errors.Is(err, busapi.ErrCanceled) {
 		yes, err = false, nil
 	}
-	end, berr := r.ops.begin(ctx, activityReprovision)
-	if berr != nil {
-		r.end = func() {}
+	if berr := r.again(ctx, rankUrgent); berr != nil {
 		return 0, berr
 	}
-	r.end = end
 	if err != nil || !yes {
 		return reprovision.Declined, err
 	}
@@ -332,18 +342,24 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 		r.kept = r.Daemon.quarantine.Begin("") // a resumed job has a new one: the old may be about to expire
 	}
 	run := r.kept
+	bid, stop := r.ticket.bidden(ctx, r.share.own(r.now()))
+	defer stop()
 	restorer := &reprovision.Restorer{
 		Space: r.space, DataSet: r.dataSet, Run: run, Hook: r.takeUp, Reread: r.reread, Log: r.log,
 		Due: slices.Clone(r.job.Owed), Owe: r.owe,
-		CacheDir: filepath.Join(r.cfg.StateDir, "restore"),
+		Settled: r.settle, GiveWay: bid,
+		CacheDir: r.packsOf(r.job.Run),
 		Fetch:    r.watchFetch(fetchFrom(r.session, r.vault.id, r.dataSet.Header().Snapshot)),
 		Open: func(id vault.BlobID, sealed []byte) ([]byte, error) {
 			return vault.OpenPack(r.vault.key, r.vault.id, id, sealed)
 		},
-		Progress: func(done, total int64) { r.progress(activityReprovision, done, total) },
+		Progress: r.advance,
 	}
 	done, err := restorer.Restore(ctx, r.plan)
 	r.add(r.plan, done)
+	if errors.Is(err, reprovision.ErrGaveWay) {
+		return r.giveWay(ctx)
+	}
 	if errors.Is(err, reprovision.ErrInterrupted) {
 		r.log.Info("reprovision interrupted, going on when the reader is back", "restored", done.Restored)
 		return reprovision.Interrupted, nil
@@ -351,10 +367,20 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 	return reprovision.Restored, err
 }
 
+// hold notes what the run is about.
+func (r *restoreRun) hold(names map[userdata.Name]bool) {
+	job := r.job.Run
+	if r.resumed != nil {
+		job = r.resumed.Run
+	}
+	r.hands.hold(r, job, names)
+}
+
 // openJob writes down what is about to be done, so that it can be gone on with
 // after whatever happens.
 func (r *restoreRun) openJob() error {
 	r.makeJob()
+	r.hold(r.job.names())
 	if len(r.job.Items) == 0 {
 		return nil
 	}

@@ -88,7 +88,7 @@ func (d *Daemon) scrub(ctx context.Context) error {
 	if err := d.state.drop(keyScrubAt); err != nil {
 		return err
 	}
-	d.request(look{why: "scrub"})
+	d.request(look{why: "scrub", urgent: true})
 	if err := d.tidy(ctx); err != nil {
 		d.log.Warn("cannot tidy up the quarantine", "error", err)
 	}
@@ -132,10 +132,10 @@ func idle() (restore func()) {
 // tidy drops what has been in the quarantine for long enough, while no restore
 // puts anything into it.
 func (d *Daemon) tidy(ctx context.Context) error {
-	end, err := d.ops.begin(ctx, activityCheck)
+	turn, err := d.ops.begin(ctx, activityCheck, rankIdle)
 	if err != nil {
 		return err
 	}
-	defer end()
+	defer turn.end()
 	return d.quarantine.Expire()
 }

@@ -217,7 +217,8 @@ func (d *Daemon) settleWithout(ctx context.Context, s *session.Session, held key
 // put off: it costs the reader the writing of all that it holds.
 const settlePause = 10 * time.Minute
 
-// settleLater settles, unless a backup is under way: the next one does, too.
+// settleLater settles, unless a backup is under way: the next one does, too; or a
+// restore, however often that gives way.
 func (d *Daemon) settleLater(ctx context.Context) {
 	if held, err := d.keys.VaultKey(); err != nil || held.Next == nil || d.now().Before(d.settleAt) {
 		return
@@ -228,11 +229,17 @@ func (d *Daemon) settleLater(ctx context.Context) {
 	default:
 		return
 	}
-	end, err := d.ops.begin(ctx, activityPasscode)
+	if d.ops.restoring() {
+		return
+	}
+	t, err := d.ops.begin(ctx, activityPasscode, rankUrgent)
 	if err != nil {
 		return
 	}
-	defer end()
+	defer t.end()
+	if d.ops.restoring() { // it has just given way, and goes on with the keys that it has
+		return
+	}
 	s := d.keeper.current()
 	if s == nil {
 		return
@@ -271,10 +278,10 @@ func (d *Daemon) exclusively(ctx context.Context) (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	endSlot, err := d.ops.begin(ctx, activityPasscode)
+	t, err := d.ops.begin(ctx, activityPasscode, rankIdle) // after a restore that has given way, too
 	if err != nil {
 		endBackup()
 		return nil, err
 	}
-	return func() { endSlot(); endBackup() }, nil
+	return func() { t.end(); endBackup() }, nil
 }

@@ -46,14 +46,11 @@ func (r *restoreRun) prompt(ctx context.Context) (reprovision.Event, error) {
 	if r.prompter == nil {
 		return 0, busapi.ErrNoAgent
 	}
-	r.end()
+	r.ticket.end()
 	text, err := r.askEntry(ctx)
-	end, berr := r.ops.begin(ctx, activityReprovision)
-	if berr != nil {
-		r.end = func() {}
+	if berr := r.again(ctx, rankUrgent); berr != nil {
 		return 0, berr
 	}
-	r.end = end
 	if errors.Is(err, busapi.ErrDeclined) || errors.Is(err, busapi.ErrCanceled) {
 		return reprovision.Declined, nil
 	}

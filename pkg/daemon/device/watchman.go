@@ -12,28 +12,15 @@ import (
 	"github.com/reprovision/reprovision/pkg/watch"
 )
 
-// look is a reason to look for damage.
-type look struct {
-	why      string
-	deep     bool // read every byte of everything
-	critical bool // read every byte of the service books and keys
-	// names are where something has happened; none stands for anywhere.
-	names []userdata.Name
-}
-
-// request asks the watchman to look. When it is busy with several looks already
-// one of those will see what this one would.
-func (d *Daemon) request(l look) {
-	select {
-	case d.looks <- l:
-	default:
-	}
-}
+// request asks the watchman to look.
+func (d *Daemon) request(l look) { d.wishes.add(l) }
 
 // watchman looks for damage whenever there is a reason to: at the start, on a
 // hint of the watch, at the beginning of a session, after a pairing, and when a
-// scrub is through. Nothing wakes it otherwise.
+// scrub is through. Nothing wakes it otherwise. While it waits for its turn it
+// goes on listening: that of a look that hurries comes sooner.
 func (d *Daemon) watchman(ctx context.Context) error {
+	defer d.menders.Wait()
 	var hints <-chan watch.Hint
 	if d.watcher != nil {
 		hints = d.watcher.Hints()
@@ -41,26 +28,68 @@ func (d *Daemon) watchman(ctx context.Context) error {
 	d.request(look{why: "start"})
 	var settle <-chan time.Time
 	var told news
+	var next nextLook
 	for {
 		retry, stop := d.findings.nextRetry(d.now())
-		var l look
+		var l *look
 		select {
 		case <-ctx.Done():
 			stop()
+			next.end()
 			return ctx.Err()
 		case h, open := <-hints:
 			if !open || !told.gather(h, hints) {
 				hints = nil
 			}
 			l = told.look(d.space)
-		case l = <-d.looks:
+		case <-d.wishes.news:
+			l = d.wishes.take()
 		case <-settle:
-			l = look{why: "settled"}
+			l, settle = &look{why: whySettled}, nil
 		case <-retry:
-			l = look{why: "retry"}
+			l = &look{why: "retry", urgent: d.findings.hurries(d.space, d.now())}
+		case <-next.comes():
+			settle = d.attend(ctx, next)
+			next = nextLook{}
 		}
 		stop()
-		settle = d.attend(ctx, l)
+		if l != nil {
+			d.line(ctx, &next, *l)
+		}
+	}
+}
+
+// nextLook is the look that the watchman makes next, and its place among the operations.
+type nextLook struct {
+	*ticket // nil while there is nothing to look at
+	look    look
+}
+
+func (t nextLook) comes() <-chan struct{} {
+	if t.ticket == nil {
+		return nil
+	}
+	return t.turn
+}
+
+func (t nextLook) end() {
+	if t.ticket != nil {
+		t.ticket.end()
+	}
+}
+
+// line queues up for a look, or adds it to the one that waits. What was cut short comes
+// first: a look would find that damaged.
+func (d *Daemon) line(ctx context.Context, next *nextLook, l look) {
+	if next.ticket == nil {
+		d.resume(ctx)
+		d.settleLater(ctx)
+		*next = nextLook{d.ops.enter(activityCheck, l.rank()), l}
+		return
+	}
+	before := next.look.rank()
+	if next.look = next.look.with(l); next.look.rank() < before {
+		next.become(next.look.rank())
 	}
 }
 
@@ -69,28 +98,33 @@ func (d *Daemon) watchman(ctx context.Context) error {
 // well enough for a silent change to be told from an edit. So is everything else
 // after a look at a part. The channel fires when that is; it is nil when there is
 // nothing of the kind.
-func (d *Daemon) attend(ctx context.Context, l look) <-chan time.Time {
-	d.resume(ctx)
-	d.settleLater(ctx)
-	seen, err := d.lookOnce(ctx, l)
-	if err == nil && len(seen.report.Damaged()) > 0 {
-		err = d.act(ctx, seen)
+func (d *Daemon) attend(ctx context.Context, t nextLook) <-chan time.Time {
+	seen, err := d.inspect(ctx, t.look)
+	var auto []detect.Finding
+	if err == nil {
+		auto = d.act(seen)
+	} else if ctx.Err() == nil {
+		d.log.Error("cannot look after the user data", "why", t.look.why, "error", err)
 	}
-	if err != nil && ctx.Err() == nil {
-		d.log.Error("cannot look after the user data", "why", l.why, "error", err)
+	if len(auto) > 0 {
+		run := d.mending(auto)
+		run.ticket = t.ticket
+		d.behind(run, func() { d.mendBehind(ctx, run, auto) })
+	} else {
+		t.end()
 	}
-	if l.why == "settled" || err == nil && !seen.partial() && !d.book.cache().Unsettled() {
+	if t.look.why == whySettled || err == nil && !seen.partial() && !d.book.cache().Unsettled() {
 		return nil
 	}
 	return time.After(scan.DefaultSettle + time.Second)
 }
 
 func (d *Daemon) lookOnce(ctx context.Context, l look) (sight, error) {
-	end, err := d.ops.begin(ctx, activityCheck)
+	t, err := d.ops.begin(ctx, activityCheck, l.rank())
 	if err != nil {
 		return sight{}, err
 	}
-	defer end()
+	defer t.end()
 	return d.inspect(ctx, l)
 }
 
