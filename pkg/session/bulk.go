@@ -22,7 +22,7 @@ func (s *Session) Put(ctx context.Context, vault ID, blobs iter.Seq2[Blob, error
 	if err != nil {
 		return 0, s.result(ctx, call, err)
 	}
-	if err := putAll(vault, blobs, stream.Send); err != nil && !errors.Is(err, io.EOF) {
+	if err := putAll(vault, blobs, bulkStream{ctx, s.wire.pace, stream.Send}); err != nil && !errors.Is(err, io.EOF) {
 		return 0, s.result(ctx, call, err)
 	}
 	// After io.EOF the answer holds the reader's error.
@@ -33,13 +33,13 @@ func (s *Session) Put(ctx context.Context, vault ID, blobs iter.Seq2[Blob, error
 	return int(min(m.GetStored(), math.MaxInt32)), nil
 }
 
-func putAll(vault ID, blobs iter.Seq2[Blob, error], send func(*sessionpb.BlobPiece) error) error {
+func putAll(vault ID, blobs iter.Seq2[Blob, error], out bulkStream) error {
 	first := vault[:]
 	for b, err := range blobs {
 		if err != nil {
 			return err
 		}
-		if err := sendBlob(first, b, send); err != nil {
+		if err := out.blob(first, b); err != nil {
 			return err
 		}
 		first = nil

@@ -118,5 +118,6 @@ func (s *provisioning) Get(m *sessionpb.GetRequest, stream grpc.ServerStreamingS
 	}
 	defer release()
 	q := BlobQuery{Vault: vault, IDs: ids, FromCard: m.GetFromCard(), Snapshot: snapshot}
-	return s.provider.Get(stream.Context(), c.peer, q, func(b Blob) error { return sendBlob(nil, b, stream.Send) })
+	out := bulkStream{stream.Context(), c.pace, stream.Send}
+	return s.provider.Get(stream.Context(), c.peer, q, func(b Blob) error { return out.blob(nil, b) })
 }

@@ -36,6 +36,7 @@ var errGivenUp = errors.New("no sign of life, or no HTTP/2")
 type wire struct {
 	*tls.Conn
 	first []byte // read already, to be read again
+	pace  *pacer
 
 	once   sync.Once
 	ended  chan struct{}
@@ -43,7 +44,20 @@ type wire struct {
 }
 
 func newWire(conn *tls.Conn, first []byte) *wire {
-	return &wire{Conn: conn, first: first, ended: make(chan struct{})}
+	return &wire{Conn: conn, first: first, pace: newPacer(bufferOf(conn.NetConn())), ended: make(chan struct{})}
+}
+
+// bufferOf sets how much a link holds of what is written to it; nil where that cannot be
+// set. That it does is not vital.
+func bufferOf(conn net.Conn) func(bytes int) {
+	if m, counted := conn.(*meter); counted {
+		conn = m.Conn
+	}
+	c, can := conn.(interface{ SetWriteBuffer(bytes int) error })
+	if !can {
+		return nil
+	}
+	return func(bytes int) { _ = c.SetWriteBuffer(bytes) }
 }
 
 func (w *wire) end(reason error) {
@@ -77,7 +91,9 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 func (w *wire) Write(p []byte) (int, error) {
+	begun := time.Now()
 	n, err := w.Conn.Write(p)
+	w.pace.wrote(n, time.Since(begun))
 	if err != nil {
 		w.end(err)
 	}

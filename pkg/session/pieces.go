@@ -1,19 +1,27 @@
 package session
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/reprovision/reprovision/pkg/session/sessionpb"
 )
 
-// sendBlob cuts a blob into pieces of at most MaxPiece bytes. An empty blob is
-// one empty piece. vault is nil but for the first blob of a Put.
-func sendBlob(vault []byte, b Blob, send func(*sessionpb.BlobPiece) error) error {
+// bulkStream is where the pieces of blobs go.
+type bulkStream struct {
+	ctx  context.Context // of the call; as in gRPC's own streams
+	pace *pacer
+	send func(*sessionpb.BlobPiece) error
+}
+
+// blob cuts a blob into pieces of at most MaxPiece bytes, as fast as the link takes them.
+// An empty blob is one empty piece. vault is nil but for the first blob of a Put.
+func (s bulkStream) blob(vault []byte, b Blob) error {
 	if len(b.Data) > MaxBlob {
 		return fmt.Errorf("%w: blob %s has %d bytes", ErrTooLarge, hexID(b.ID), len(b.Data))
 	}
-	for offset := 0; ; offset += MaxPiece {
-		end := min(offset+MaxPiece, len(b.Data))
+	for offset, end := 0, 0; ; offset = end {
+		end = min(offset+s.pace.piece(), len(b.Data))
 		piece := &sessionpb.BlobPiece{
 			Offset: uint64(offset),
 			Data:   b.Data[offset:end],
@@ -23,7 +31,8 @@ func sendBlob(vault []byte, b Blob, send func(*sessionpb.BlobPiece) error) error
 			piece.Vault, piece.Id = vault, b.ID[:]
 			piece.Part, piece.Total = uint32(b.Part), uint64(len(b.Data))
 		}
-		if err := send(piece); err != nil || piece.GetLast() {
+		err := s.pace.through(s.ctx, end-offset, func() error { return s.send(piece) })
+		if err != nil || piece.GetLast() {
 			return err
 		}
 	}

@@ -1,0 +1,129 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// pace is how bulk data go on a link of some speed: so that what is queued before the
+// link at one time is sent within some 80 ms, for a small call waits for just that. What a
+// piece costs besides its bytes is about 50 bytes.
+type pace struct {
+	piece  int  // bytes of a blob in one message
+	buffer int  // bytes that the link is to hold, where it can be told
+	free   bool // nothing is held back
+}
+
+// Speeds between which the paces change, in bytes a second.
+const (
+	slowLink = 160_000
+	fastLink = 4_000_000
+)
+
+func crawl() pace { return pace{piece: 2 << 10, buffer: 2 << 10} }
+func walk() pace  { return pace{piece: 8 << 10, buffer: 4 << 10} }
+func run() pace   { return pace{piece: MaxPiece, buffer: 64 << 10, free: true} }
+
+func paceOf(speed float64) pace {
+	switch {
+	case speed < slowLink:
+		return crawl()
+	case speed < fastLink:
+		return walk()
+	}
+	return run()
+}
+
+// How much has to be written, or how long that has to take, before the speed is judged.
+const (
+	judgedBytes = 256 << 10
+	judgedTime  = 20 * time.Millisecond
+)
+
+// maxHold bounds how long a piece waits for the one before: the call that it belongs to
+// may have ended, and its pieces with it.
+const maxHold = time.Second
+
+// pacer measures how fast a link takes what is written, and holds bulk data back
+// accordingly. It is safe for concurrent use.
+type pacer struct {
+	setBuffer func(bytes int) // nil where the link has no say in it
+
+	mu    sync.Mutex
+	pace  pace
+	taken uint64        // bytes, by the link
+	more  chan struct{} // closed and replaced when it has taken some
+	bytes int           // since the speed was last judged
+	busy  time.Duration // writing them
+}
+
+func newPacer(setBuffer func(int)) *pacer {
+	p := &pacer{setBuffer: setBuffer, more: make(chan struct{})}
+	p.set(walk())
+	return p
+}
+
+// set changes the pace; mu is held, or nobody else knows the pacer.
+func (p *pacer) set(to pace) {
+	if p.pace == to {
+		return
+	}
+	p.pace = to
+	if p.setBuffer != nil {
+		p.setBuffer(to.buffer)
+	}
+}
+
+// wrote takes note of a write to the link.
+func (p *pacer) wrote(bytes int, took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken += uint64(bytes)
+	close(p.more)
+	p.more = make(chan struct{})
+	p.bytes += bytes
+	p.busy += took
+	if p.bytes >= judgedBytes || p.busy >= judgedTime {
+		p.set(paceOf(float64(p.bytes) / max(p.busy, time.Microsecond).Seconds()))
+		p.bytes, p.busy = 0, 0
+	}
+}
+
+// piece is how many bytes of a blob go into the next message.
+func (p *pacer) piece() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pace.piece
+}
+
+// through sends so many bytes of bulk data and waits until the link has taken as many.
+func (p *pacer) through(ctx context.Context, bytes int, send func() error) error {
+	p.mu.Lock()
+	due := p.taken + uint64(bytes)
+	p.mu.Unlock()
+	if err := send(); err != nil {
+		return err
+	}
+	var enough <-chan time.Time
+	for {
+		p.mu.Lock()
+		passed, more := p.pace.free || p.taken >= due, p.more
+		p.mu.Unlock()
+		if passed {
+			return nil
+		}
+		if enough == nil {
+			timer := time.NewTimer(maxHold)
+			defer timer.Stop()
+			enough = timer.C
+		}
+		select {
+		case <-more:
+		case <-enough:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
