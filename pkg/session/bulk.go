@@ -48,18 +48,19 @@ func putAll(vault ID, blobs iter.Seq2[Blob, error], out bulkStream) error {
 }
 
 // Get fetches blobs in the order asked for and calls f with each, whole; its
-// data is f's to keep. It fails unless every blob came exactly once, but
+// data is f's to keep. Of the first, what an earlier call brought is not sent again; the
+// bytes of such a blob may not fit together, which the seal tells, too: then it is to be had
+// whole. Get fails unless every blob came exactly once, but
 // nothing tells yet that the bytes are right: the seal does. Bytes that arrived
 // before an error were given to f.
 func (s *Session) Get(ctx context.Context, q BlobQuery, f func(Blob) error) error {
 	for ids := q.IDs; len(ids) > 0; {
 		n := min(len(ids), MaxIDs)
-		part := q
-		part.IDs = ids[:n]
-		if err := s.get(ctx, part, f); err != nil {
+		q.IDs = ids[:n]
+		if err := s.get(ctx, q, f); err != nil {
 			return err
 		}
-		ids = ids[n:]
+		ids, q.Have = ids[n:], nil
 	}
 	return nil
 }
@@ -70,19 +71,20 @@ func (s *Session) get(ctx context.Context, q BlobQuery, f func(Blob) error) erro
 	defer cancel() // ends the stream when f fails
 	stream, err := s.rpc.Get(ctx, &sessionpb.GetRequest{
 		Vault: q.Vault[:], Ids: writeIDs(q.IDs), FromCard: q.FromCard, Snapshot: optionalID(q.Snapshot),
+		Offset: uint64(len(q.Have)),
 	})
 	if err != nil {
 		return s.result(ctx, call, err)
 	}
-	var a assembler
 	wanted := q.IDs
+	a := assembler{id: wanted[0], have: q.Have}
 	for {
 		piece, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
 			return withheld(call, a, wanted)
 		}
 		if err != nil {
-			return s.result(ctx, call, err)
+			return a.cut(wanted, s.result(ctx, call, err))
 		}
 		b, whole, err := a.add(piece)
 		if err != nil {
@@ -99,6 +101,17 @@ func (s *Session) get(ctx context.Context, q BlobQuery, f func(Blob) error) erro
 			return err
 		}
 	}
+}
+
+// cut adds what has come of the blob whose turn it was to an error.
+func (a assembler) cut(wanted []ID, err error) error {
+	switch {
+	case a.begun && len(a.blob.Data) > 0 && len(wanted) > 0 && a.blob.ID == wanted[0]:
+		return &CutShort{Blob: a.blob, Err: err}
+	case !a.begun && len(a.have) > 0:
+		return &CutShort{Blob: Blob{ID: a.id, Data: a.have}, Err: err}
+	}
+	return err
 }
 
 // withheld is the error about blobs that did not come although the reader

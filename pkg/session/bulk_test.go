@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -152,5 +153,85 @@ func TestSmallCallsPassBulk(t *testing.T) {
 	err := s.Get(within(t), session.BlobQuery{Vault: id(1), IDs: []session.ID{id(1)}}, func(session.Blob) error { return nil })
 	if err != nil {
 		t.Errorf("Get after the cancelled ones: %v", err)
+	}
+}
+
+// TestGetGoesOn cuts a Get at pieces of a blob and goes on with what came: in the end the
+// blob is whole, and hardly more than its bytes were sent.
+func TestGetGoesOn(t *testing.T) {
+	r := newReader(t)
+	key := newKey(t)
+	r.pair(key, "phone")
+	s := r.mustDial(t, key)
+	if err := s.CreateVault(within(t), session.NewVault{ID: id(1)}); err != nil {
+		t.Fatal(err)
+	}
+	want := []session.Blob{{ID: id(1), Data: content(1, 300<<10)}, {ID: id(2), Data: content(2, 10<<10)}}
+	if _, err := s.Put(within(t), id(1), sequence(want...)); err != nil {
+		t.Fatal(err)
+	}
+	q := session.BlobQuery{Vault: id(1), IDs: []session.ID{id(1), id(2)}}
+	var got []session.Blob
+	var sent uint64
+	for try := 0; len(got) < len(want); try++ {
+		if try > 20 {
+			t.Fatal("it gets no further")
+		}
+		s := r.mustDial(t, key)
+		ctx, cancel := context.WithCancel(within(t))
+		go func() {
+			for s.BytesReceived() < 60<<10 && ctx.Err() == nil {
+				runtime.Gosched()
+			}
+			_ = s.Close() // as if the link were cut
+		}()
+		before := s.BytesReceived()
+		err := s.Get(ctx, q, func(b session.Blob) error {
+			got = append(got, b)
+			q.IDs, q.Have = q.IDs[1:], nil
+			return nil
+		})
+		cancel()
+		sent += s.BytesReceived() - before
+		if cut, ok := errors.AsType[*session.CutShort](err); ok && len(q.IDs) > 0 {
+			if cut.Blob.ID != q.IDs[0] || len(cut.Blob.Data) < len(q.Have) || !errors.Is(err, session.ErrDisconnected) {
+				t.Fatalf("%d bytes of %v, %v", len(cut.Blob.Data), cut.Blob.ID, err)
+			}
+			q.Have = cut.Blob.Data
+		}
+	}
+	for i, b := range got {
+		if b.ID != want[i].ID || !bytes.Equal(b.Data, want[i].Data) {
+			t.Errorf("blob %d is not as it was stored", i)
+		}
+	}
+	t.Logf("%d bytes sent", sent)
+	if sent > 600<<10 {
+		t.Errorf("%d bytes sent", sent)
+	}
+}
+
+// TestHaveThatDoesNotFit asks a reader to go on with what it has not sent: it sends all.
+func TestHaveThatDoesNotFit(t *testing.T) {
+	r := newReader(t)
+	s := r.session(t)
+	if err := s.CreateVault(within(t), session.NewVault{ID: id(1)}); err != nil {
+		t.Fatal(err)
+	}
+	want := content(1, 1000)
+	if _, err := s.Put(within(t), id(1), sequence(session.Blob{ID: id(1), Data: want})); err != nil {
+		t.Fatal(err)
+	}
+	for _, have := range []int{1000, 1001, 5000} {
+		q := session.BlobQuery{Vault: id(1), IDs: []session.ID{id(1)}, Have: make([]byte, have)}
+		err := s.Get(within(t), q, func(b session.Blob) error {
+			if !bytes.Equal(b.Data, want) {
+				t.Errorf("with %d bytes: %d others", have, len(b.Data))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("with %d bytes: %v", have, err)
+		}
 	}
 }

@@ -118,6 +118,13 @@ func (s *provisioning) Get(m *sessionpb.GetRequest, stream grpc.ServerStreamingS
 	}
 	defer release()
 	q := BlobQuery{Vault: vault, IDs: ids, FromCard: m.GetFromCard(), Snapshot: snapshot}
-	out := bulkStream{stream.Context(), c.pace, stream.Send}
-	return s.provider.Get(stream.Context(), c.peer, q, func(b Blob) error { return out.blob(nil, b) })
+	out, offset := bulkStream{stream.Context(), c.pace, stream.Send}, m.GetOffset()
+	return s.provider.Get(stream.Context(), c.peer, q, func(b Blob) error {
+		from := 0
+		if offset < uint64(len(b.Data)) {
+			from = int(offset)
+		}
+		offset = 0
+		return out.rest(nil, b, from)
+	})
 }

@@ -16,18 +16,21 @@ type bulkStream struct {
 
 // blob cuts a blob into pieces of at most MaxPiece bytes, as fast as the link takes them.
 // An empty blob is one empty piece. vault is nil but for the first blob of a Put.
-func (s bulkStream) blob(vault []byte, b Blob) error {
+func (s bulkStream) blob(vault []byte, b Blob) error { return s.rest(vault, b, 0) }
+
+// rest is blob without what comes before an offset.
+func (s bulkStream) rest(vault []byte, b Blob, offset int) error {
 	if len(b.Data) > MaxBlob {
 		return fmt.Errorf("%w: blob %s has %d bytes", ErrTooLarge, hexID(b.ID), len(b.Data))
 	}
-	for offset, end := 0, 0; ; offset = end {
+	for begun, end := false, 0; ; begun, offset = true, end {
 		end = min(offset+s.pace.piece(), len(b.Data))
 		piece := &sessionpb.BlobPiece{
 			Offset: uint64(offset),
 			Data:   b.Data[offset:end],
 			Last:   end == len(b.Data),
 		}
-		if offset == 0 {
+		if !begun {
 			piece.Vault, piece.Id = vault, b.ID[:]
 			piece.Part, piece.Total = uint32(b.Part), uint64(len(b.Data))
 		}
@@ -43,6 +46,8 @@ type assembler struct {
 	blob  Blob
 	total uint64
 	begun bool
+	id    ID     // of the blob of which have is the beginning
+	have  []byte // nil for nothing
 }
 
 // add takes the next piece, and returns true with the blob that it completes.
@@ -81,6 +86,10 @@ func (a *assembler) begin(p *sessionpb.BlobPiece) error {
 	// The buffer grows with what really arrives, whatever was announced.
 	first := min(p.GetTotal(), 4*MaxPiece)
 	a.blob = Blob{ID: id, Part: uint8(p.GetPart()), Data: make([]byte, 0, first)}
+	if p.GetOffset() > 0 && id == a.id && p.GetTotal() >= uint64(len(a.have)) {
+		a.blob.Data = append(a.blob.Data, a.have...)
+	}
+	a.have = nil
 	a.total, a.begun = p.GetTotal(), true
 	return nil
 }

@@ -203,9 +203,23 @@ type Blob struct {
 type BlobQuery struct {
 	Vault    ID
 	IDs      []ID
-	FromCard bool // from the card alone
-	Snapshot ID   // that is being restored, which is kept meanwhile; zero for none
+	FromCard bool   // from the card alone
+	Snapshot ID     // that is being restored, which is kept meanwhile; zero for none
+	Have     []byte // what an earlier call that was cut short brought of the first blob
 }
+
+// CutShort is in the chain of Get's error where part of a blob had come: the next Get
+// may go on from there.
+type CutShort struct {
+	Blob Blob  // with as much of its data as there is
+	Err  error // why no more came
+}
+
+// Error implements error.
+func (e *CutShort) Error() string { return e.Err.Error() }
+
+// Unwrap implements the interface of package errors.
+func (e *CutShort) Unwrap() error { return e.Err }
 
 // Attestation is what the card in the reader says of itself. What it is worth,
 // package authorization knows.

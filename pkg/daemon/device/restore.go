@@ -342,6 +342,8 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 		r.kept = r.Daemon.quarantine.Begin("") // a resumed job has a new one: the old may be about to expire
 	}
 	run := r.kept
+	q := session.BlobQuery{Vault: r.vault.id, Snapshot: r.dataSet.Header().Snapshot}
+	fetch := parts{r.packsOf(r.job.Run), r.openPack}.fetch(r.session.Get, q)
 	bid, stop := r.ticket.bidden(ctx, r.share.own(r.now()))
 	defer stop()
 	restorer := &reprovision.Restorer{
@@ -349,10 +351,8 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 		Due: slices.Clone(r.job.Owed), Owe: r.owe,
 		Settled: r.settle, GiveWay: bid,
 		CacheDir: r.packsOf(r.job.Run),
-		Fetch:    r.watchFetch(fetchFrom(r.session, r.vault.id, r.dataSet.Header().Snapshot)),
-		Open: func(id vault.BlobID, sealed []byte) ([]byte, error) {
-			return vault.OpenPack(r.vault.key, r.vault.id, id, sealed)
-		},
+		Fetch:    r.watchFetch(fetch),
+		Open:     r.openPack,
 		Progress: r.advance,
 	}
 	done, err := restorer.Restore(ctx, r.plan)
@@ -365,6 +365,10 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 		return reprovision.Interrupted, nil
 	}
 	return reprovision.Restored, err
+}
+
+func (r *restoreRun) openPack(id vault.BlobID, sealed []byte) ([]byte, error) {
+	return vault.OpenPack(r.vault.key, r.vault.id, id, sealed)
 }
 
 // hold notes what the run is about.

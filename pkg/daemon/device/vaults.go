@@ -279,16 +279,17 @@ func (d *Daemon) load(ctx context.Context, s *session.Session, v opened, snap se
 // for as long as a restore of it may take; zero names none.
 func fetchFrom(s *session.Session, id vault.VaultID, snapshot vault.SnapshotID) vault.Fetch {
 	return func(ctx context.Context, ids []vault.BlobID, got func(vault.BlobID, []byte) error) error {
-		q := session.BlobQuery{Vault: id, IDs: make([]session.ID, len(ids)), Snapshot: snapshot}
-		for i, b := range ids {
-			q.IDs[i] = b
-		}
-		err := s.Get(ctx, q, func(b session.Blob) error { return got(b.ID, b.Data) })
-		if errors.Is(err, session.ErrDisconnected) {
-			return fmt.Errorf("%w: %w", reprovision.ErrInterrupted, err)
-		}
-		return err
+		q := session.BlobQuery{Vault: id, IDs: plain(ids), Snapshot: snapshot}
+		return interrupted(s.Get(ctx, q, func(b session.Blob) error { return got(b.ID, b.Data) }))
 	}
+}
+
+// interrupted makes the end of a session one of a restore that can be gone on with.
+func interrupted(err error) error {
+	if errors.Is(err, session.ErrDisconnected) {
+		return fmt.Errorf("%w: %w", reprovision.ErrInterrupted, err)
+	}
+	return err
 }
 
 // adopt makes a data set the reference from now on.

@@ -2626,6 +2626,7 @@ type GetRequest struct {
 	Ids           [][]byte               `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
 	FromCard      bool                   `protobuf:"varint,3,opt,name=from_card,json=fromCard,proto3" json:"from_card,omitempty"`
 	Snapshot      []byte                 `protobuf:"bytes,10,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // whose blobs they are, where the device is restoring it: it is kept meanwhile
+	Offset        uint64                 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`    // from which the first blob is sent: the device has what is before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2686,6 +2687,13 @@ func (x *GetRequest) GetSnapshot() []byte {
 		return x.Snapshot
 	}
 	return nil
+}
+
+func (x *GetRequest) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
 }
 
 type AttestRequest struct {
@@ -3210,14 +3218,15 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\avoucher\x18\n" +
 	" \x01(\fR\avoucher\"?\n" +
 	"\x0eCommitResponse\x12-\n" +
-	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"m\n" +
+	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"\x85\x01\n" +
 	"\n" +
 	"GetRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x10\n" +
 	"\x03ids\x18\x02 \x03(\fR\x03ids\x12\x1b\n" +
 	"\tfrom_card\x18\x03 \x01(\bR\bfromCard\x12\x1a\n" +
 	"\bsnapshot\x18\n" +
-	" \x01(\fR\bsnapshot\"C\n" +
+	" \x01(\fR\bsnapshot\x12\x16\n" +
+	"\x06offset\x18\v \x01(\x04R\x06offset\"C\n" +
 	"\rAttestRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x1c\n" +
 	"\tchallenge\x18\x02 \x01(\fR\tchallenge\"t\n" +
