@@ -11,28 +11,37 @@ import (
 // piece costs besides its bytes is about 50 bytes.
 type pace struct {
 	piece  int  // bytes of a blob in one message
-	buffer int  // bytes that the link is to hold, where it can be told
+	buffer int  // bytes that the link is to hold, where it can be told; the kernel doubles it
 	free   bool // nothing is held back
 }
 
-// Speeds between which the paces change, in bytes a second.
+// What the paces follow from: how long a piece may take, and half the buffer; from which
+// speed on, in bytes a second, nothing is held back.
 const (
-	slowLink = 160_000
-	fastLink = 4_000_000
+	pieceTime  = 40 * time.Millisecond
+	bufferTime = 20 * time.Millisecond
+	fastLink   = 4_000_000
+	leastPiece = 2 << 10
+	mostBuffer = 64 << 10
 )
 
-func crawl() pace { return pace{piece: 2 << 10, buffer: 2 << 10} }
-func walk() pace  { return pace{piece: 8 << 10, buffer: 4 << 10} }
-func run() pace   { return pace{piece: MaxPiece, buffer: 64 << 10, free: true} }
+// usualLink is taken for the speed before any is known: a radio's.
+const usualLink = 220_000
 
 func paceOf(speed float64) pace {
-	switch {
-	case speed < slowLink:
-		return crawl()
-	case speed < fastLink:
-		return walk()
+	if speed >= fastLink {
+		return pace{piece: MaxPiece, buffer: mostBuffer, free: true}
 	}
-	return run()
+	return pace{piece: roundPiece(speed, pieceTime), buffer: roundPiece(speed, bufferTime)}
+}
+
+// roundPiece is what passes in a time, as a power of two of bytes.
+func roundPiece(speed float64, in time.Duration) int {
+	n := leastPiece
+	for 2*n <= MaxPiece && float64(2*n) <= speed*in.Seconds() {
+		n *= 2
+	}
+	return n
 }
 
 // How much has to be written, or how long that has to take, before the speed is judged.
@@ -60,7 +69,7 @@ type pacer struct {
 
 func newPacer(setBuffer func(int)) *pacer {
 	p := &pacer{setBuffer: setBuffer, more: make(chan struct{})}
-	p.set(walk())
+	p.set(paceOf(usualLink))
 	return p
 }
 

@@ -12,21 +12,25 @@ import (
 func TestPace(t *testing.T) {
 	var buffer int
 	p := newPacer(func(bytes int) { buffer = bytes })
+	crawl, walk := pace{piece: 2 << 10, buffer: 2 << 10}, pace{piece: 8 << 10, buffer: 4 << 10}
+	stride, run := pace{piece: MaxPiece, buffer: MaxPiece}, pace{piece: MaxPiece, buffer: 64 << 10, free: true}
 	for _, step := range []struct {
 		what  string
 		bytes int
 		took  time.Duration
 		want  pace
 	}{
-		{"nothing is known", 0, 0, walk()},
-		{"small calls", 500, 10 * time.Microsecond, walk()},
-		{"80 kB/s", 8000, 100 * time.Millisecond, crawl()},
-		{"small calls", 500, 10 * time.Microsecond, crawl()},
-		{"220 kB/s", 22000, 100 * time.Millisecond, walk()},
-		{"100 MB/s, not much", 100_000, time.Millisecond, walk()},
-		{"100 MB/s", 200_000, 2 * time.Millisecond, run()},
-		{"out of range for a while", 4000, 5 * time.Second, crawl()},
-		{"a memory copy", 1 << 20, 0, run()},
+		{"nothing is known", 0, 0, walk},
+		{"small calls", 500, 10 * time.Microsecond, walk},
+		{"80 kB/s", 8000, 100 * time.Millisecond, crawl},
+		{"small calls", 500, 10 * time.Microsecond, crawl},
+		{"220 kB/s", 22000, 100 * time.Millisecond, walk},
+		{"2 MB/s", 200_000, 100 * time.Millisecond, stride},
+		{"220 kB/s", 22000, 100 * time.Millisecond, walk},
+		{"100 MB/s, not much", 100_000, time.Millisecond, walk},
+		{"100 MB/s", 200_000, 2 * time.Millisecond, run},
+		{"out of range for a while", 4000, 5 * time.Second, crawl},
+		{"a memory copy", 1 << 20, 0, run},
 	} {
 		p.wrote(step.bytes, step.took)
 		if p.pace != step.want || buffer != step.want.buffer || p.piece() != step.want.piece {
