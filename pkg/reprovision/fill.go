@@ -49,7 +49,7 @@ func (c *PackCache) fetchAll(ctx context.Context, want []vault.BlobID, fetch vau
 // pack came, and cannot be kept.
 func (c *PackCache) fetch(ctx context.Context, want []vault.BlobID, fetch vault.Fetch) (delivered int, ours bool, err error) {
 	err = fetch(ctx, want, func(id vault.BlobID, sealed []byte) error {
-		if err := c.put(id, sealed); err != nil {
+		if err := c.put(ctx, id, sealed); err != nil {
 			ours = true
 			return err
 		}

@@ -195,7 +195,7 @@ func (j *job) write(ctx context.Context, a Action) error {
 		return err
 	}
 	j.fail(a, err)
-	return nil
+	return j.cache.Release(j.DataSet.Packs(a.Want.Name))
 }
 
 // interrupted tells a broken conversation from a broken item.
