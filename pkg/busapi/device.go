@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -19,6 +20,9 @@ type Device struct {
 	prompt    time.Duration // how long the owner has to answer
 	questions *questions
 	seats     seats
+
+	mu       sync.Mutex
+	progress Progress // as last told
 }
 
 // NewDevice makes the object; it starts nothing. The connection is the
@@ -78,8 +82,16 @@ func (d *Device) partyOf(ctx context.Context, sender string) party {
 	return p
 }
 
-// SetProgress tells everyone how far an operation is. It holds no names.
+// SetProgress tells everyone how far an operation is, by a signal and the properties; the
+// zero Progress says that it has ended. It holds no names.
 func (d *Device) SetProgress(p Progress) {
+	d.mu.Lock()
+	d.progress = p
+	d.mu.Unlock()
+	d.Refresh()
+	if p.Operation == "" {
+		return
+	}
 	done, total := uint64(max(p.Done, 0)), uint64(max(p.Total, 0))
 	if err := d.conn.Emit(d.path, d.iface+".Progress", toBus(p.Operation), done, total); err != nil {
 		d.log.Debug("cannot emit progress", "error", err)
@@ -111,7 +123,21 @@ func (d *Device) update(ctx context.Context) error {
 	}
 	maps.Copy(props, autoBackupProps(st.AutoBackup))
 	props["Functions"] = functionsProp(st.Authorization)
+	maps.Copy(props, d.progressProps())
 	return d.tree.setRoot(props)
+}
+
+func (d *Device) progressProps() map[string]any {
+	d.mu.Lock()
+	p := d.progress
+	d.mu.Unlock()
+	if p.Operation == "" {
+		p.TimeLeft = -1
+	}
+	return map[string]any{
+		"ProgressOperation": toBus(p.Operation), "ProgressDone": p.Done, "ProgressTotal": p.Total,
+		"ProgressRate": p.Rate, "ProgressTimeLeft": p.TimeLeft,
+	}
 }
 
 func snapshotObject(s SnapshotInfo) object {

@@ -351,9 +351,12 @@ type Event struct {
 	Fields map[string]any // strings, int64, bool, []string
 }
 
-// Progress is how far a long operation is; one monotone figure.
+// Progress is how far a long operation is; one monotone figure. The zero one says that
+// there is no such operation.
 type Progress struct {
 	Operation string `json:"operation"` // backup, check, reprovision
 	Done      int64  `json:"done"`      // bytes
 	Total     int64  `json:"total"`     // bytes; 0 not known yet
+	Rate      int64  `json:"rate"`      // bytes a second, as measured lately; 0 not known yet
+	TimeLeft  int64  `json:"time_left"` // seconds, at that rate; -1 not known
 }

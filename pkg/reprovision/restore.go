@@ -105,6 +105,7 @@ type job struct {
 	settled bool // what follows gives way
 
 	done, total int64
+	within      int64 // bytes of the item under way that are written
 	unproved    int64 // bytes written since the last proof
 }
 
@@ -222,8 +223,25 @@ func (j *job) advance(bytes int64) {
 	}
 }
 
+// counting tells how far a large item is while it is being written.
+type counting struct {
+	io.Writer
+	job *job
+}
+
+func (c *counting) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	c.job.within += int64(n)
+	if c.job.Progress != nil {
+		c.job.Progress(c.job.done+c.job.within, c.job.total)
+	}
+	return n, err
+}
+
 func (j *job) contents(n userdata.Name) contents {
 	return func(ctx context.Context, w io.Writer) error {
+		defer func() { j.within = 0 }()
+		w = &counting{w, j}
 		entry, ok := j.DataSet.Entry(n)
 		if !ok {
 			return fmt.Errorf("cannot find %q in the data set", userdata.Printable(string(n)))

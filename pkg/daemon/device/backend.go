@@ -310,7 +310,3 @@ func translate(err error) error {
 	}
 	return err
 }
-
-func (d *Daemon) progress(operation string, done, total int64) {
-	d.bus.SetProgress(busapi.Progress{Operation: operation, Done: done, Total: total})
-}

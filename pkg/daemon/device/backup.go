@@ -170,6 +170,7 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 }
 
 func (r *backupRun) attempt(ctx context.Context, pending pendingBackup) error {
+	defer r.gauge.end(activityBackup)
 	up := startUpload(ctx, r.session, r.vault.id)
 	commit, ds, filled, err := r.fill(ctx, pending, up)
 	if err = up.finish(err); err != nil {
@@ -240,7 +241,7 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 		Writer: w, Base: r.base, Full: mode == vault.Full, Repack: repack, Lost: r.lost,
 		Scan: r.sight.now, Report: r.sight.report, Log: r.log,
 		Open:     func(n userdata.Name) (io.ReadCloser, error) { return r.scanner.Open(n) },
-		Progress: func(done, total int64) { r.progress(activityBackup, done, total) },
+		Progress: func(done, total int64) { r.gauge.set(activityBackup, done, total) },
 	})
 	if err != nil {
 		return nil, nil, filled, err

@@ -49,6 +49,7 @@ type Daemon struct {
 	findings   *findings
 	thrift     thrift
 	hands      *hands
+	gauge      *gauge
 	menders    sync.WaitGroup // restores that the watchman has begun and does not wait for
 	damage     readerDamage
 	heals      chan struct{} // the reader has damaged blobs
@@ -116,6 +117,7 @@ func (d *Daemon) open(bus start.Bus) error {
 		return err
 	}
 	d.ops = newOperations(d.bus.Refresh)
+	d.gauge = newGauge(d.now, d.bus.SetProgress)
 	return nil
 }
 

@@ -57,5 +57,5 @@ func (r *restoreRun) again(ctx context.Context, as rank) error {
 func (r *restoreRun) advance(done, total int64) {
 	r.whole = max(r.whole, total)
 	r.shown = max(r.shown, r.whole-total+done)
-	r.progress(activityReprovision, r.shown, r.whole)
+	r.gauge.set(activityReprovision, r.shown, r.whole)
 }

@@ -65,6 +65,7 @@ func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.Reprovision
 	defer r.settled()
 	r.hold(r.sel.Names)
 	defer d.hands.release(r)
+	defer d.gauge.end(activityReprovision)
 	if err := r.ticket.wait(ctx); err != nil {
 		return busapi.ReprovisionResult{}, err
 	}

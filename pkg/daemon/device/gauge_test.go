@@ -1,0 +1,57 @@
+package device
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
+)
+
+// TestGauge wants a figure that never goes back, the rate of the last seconds, and what
+// follows from it; and no more words than are of use.
+func TestGauge(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	var told []busapi.Progress
+	g := newGauge(func() time.Time { return now }, func(p busapi.Progress) { told = append(told, p) })
+	step := func(after time.Duration, done int64, want ...busapi.Progress) {
+		t.Helper()
+		now, told = now.Add(after), nil
+		g.set("backup", done, 10_000_000)
+		if !slices.Equal(told, want) {
+			t.Errorf("%d bytes, %v later: %+v, want %+v", done, after, told, want)
+		}
+	}
+	at := func(done, rate, left int64) busapi.Progress {
+		return busapi.Progress{Operation: "backup", Done: done, Total: 10_000_000, Rate: rate, TimeLeft: left}
+	}
+	step(0, 0, at(0, 0, -1))
+	step(100*time.Millisecond, 10_000)
+	step(900*time.Millisecond, 100_000, at(100_000, 100_000, 99))
+	step(time.Second, 50_000, at(100_000, 50_000, 198)) // never back
+	step(8*time.Second, 1_000_000, at(1_000_000, 100_000, 90))
+	step(20*time.Second, 5_000_000, at(5_000_000, 200_000, 25)) // of the last seconds
+	step(time.Millisecond, 5_000_001)
+	step(time.Millisecond, 10_000_000, at(10_000_000, 449_955, 0)) // the end is told at once
+
+	told = nil
+	g.end("reprovision")
+	if len(told) != 0 {
+		t.Errorf("the end of what is not under way: %+v", told)
+	}
+	g.end("backup")
+	if !slices.Equal(told, []busapi.Progress{{}}) {
+		t.Errorf("the end: %+v", told)
+	}
+	g.set("backup", 7, 10) // another one begins where it begins
+	if last := told[len(told)-1]; last.Done != 7 || last.TimeLeft != -1 {
+		t.Errorf("another: %+v", last)
+	}
+	g.set("reprovision", 1, 10) // more important
+	told = nil
+	g.set("backup", 10, 10)
+	g.end("backup")
+	if len(told) != 0 {
+		t.Errorf("two operations at once: %+v", told)
+	}
+}
