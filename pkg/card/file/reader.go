@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/reprovision/reprovision/pkg/card"
 )
 
@@ -57,10 +59,14 @@ func (r *Reader) Run(ctx context.Context) error {
 	ticker := time.NewTicker(r.config.Poll)
 	defer ticker.Stop()
 	var last card.Event
+	var seen stamp
 	for {
-		if now := r.look(); !same(now, last) {
-			r.config.Notify(now)
-			last = now
+		if at := r.stamp(); !at.known || at != seen || last.Err != nil {
+			if now := r.look(); !same(now, last) {
+				r.config.Notify(now)
+				last = now
+			}
+			seen = at
 		}
 		select {
 		case <-ctx.Done():
@@ -68,6 +74,25 @@ func (r *Reader) Run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// stamp is what changes when another image is put in place, or this one is written.
+type stamp struct {
+	known     bool // there is a file
+	dev, ino  uint64
+	size      int64
+	changed   int64
+	changedNS int64
+}
+
+// stamp costs next to nothing, so that a reader which has nothing to do hardly does anything.
+func (r *Reader) stamp() stamp {
+	path, err := r.config.place()
+	var st unix.Stat_t
+	if err != nil || unix.Lstat(path, &st) != nil {
+		return stamp{}
+	}
+	return stamp{true, uint64(st.Dev), st.Ino, st.Size, int64(st.Ctim.Sec), int64(st.Ctim.Nsec)} //nolint:unconvert // some are narrower on 32 bits
 }
 
 // look tells what is at the path. It takes no lock: a label never changes while
