@@ -42,6 +42,9 @@ func (s *Store) Put(id vault.VaultID, blobs []vault.StoredBlob) error {
 	if err != nil {
 		return fmt.Errorf("cannot store blobs: %w", err)
 	}
+	for _, b := range blobs {
+		s.ease(len(b.Sealed))
+	}
 	return nil
 }
 
@@ -116,6 +119,7 @@ func (s *Store) Get(id vault.VaultID, blob vault.BlobID) (sealed []byte, err err
 	if err != nil {
 		return nil, fmt.Errorf("cannot read a blob: %w", err)
 	}
+	s.ease(len(sealed))
 	return sealed, nil
 }
 

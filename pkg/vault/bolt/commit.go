@@ -106,9 +106,15 @@ func (r room) named() (map[vault.BlobID]bool, error) {
 
 // claim verifies the blobs that a commit adds and takes them off the stage.
 func (r room) claim(ids []vault.BlobID) error {
+	touched := 0
 	for _, id := range ids {
-		if _, err := r.blob(id); err != nil {
+		value, err := r.blob(id)
+		if err != nil {
 			return err
+		}
+		if touched += len(value); touched >= easeBytes {
+			letGo(r.blobs.Tx())
+			touched = 0
 		}
 		if err := r.staged.Delete(id[:]); err != nil {
 			return err

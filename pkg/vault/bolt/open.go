@@ -47,6 +47,7 @@ type Store struct {
 	logger      *slog.Logger
 	compactFree int64
 	writes      atomic.Uint64 // that were begun
+	touched     atomic.Int64  // bytes of blobs, since ease last let go of them
 
 	writing  sync.RWMutex         // held to read by each change, to write by a rotation
 	copying  sync.Mutex           // held while the file is copied, to be replaced by the copy
