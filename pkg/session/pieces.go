@@ -23,8 +23,8 @@ func (s bulkStream) rest(vault []byte, b Blob, offset int) error {
 	if len(b.Data) > MaxBlob {
 		return fmt.Errorf("%w: blob %s has %d bytes", ErrTooLarge, hexID(b.ID), len(b.Data))
 	}
-	for begun, end := false, 0; ; begun, offset = true, end {
-		end = min(offset+s.pace.piece(), len(b.Data))
+	for begun := false; ; begun = true {
+		end := min(offset+s.pace.piece(), len(b.Data))
 		piece := &sessionpb.BlobPiece{
 			Offset: uint64(offset),
 			Data:   b.Data[offset:end],
@@ -38,6 +38,7 @@ func (s bulkStream) rest(vault []byte, b Blob, offset int) error {
 		if err != nil || piece.GetLast() {
 			return err
 		}
+		offset = end
 	}
 }
 
