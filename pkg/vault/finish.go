@@ -145,11 +145,35 @@ func (w *Writer) chain(ctx context.Context, p Part, d *DataSet) ([]indexInfo, er
 	if len(removed) == 0 && len(put) == 0 {
 		return old, nil
 	}
+	w.forgetMarks(removed, put)
 	if tooLong(old) || 2*len(put) > len(entries) {
 		return w.putIndex(ctx, indexFull, p, nil, entries)
 	}
 	delta, err := w.putIndex(ctx, indexDelta, p, removed, put)
 	return append(slices.Clip(old), delta...), err
+}
+
+// forgetMarks drops the marks of contents that were replaced or removed. Where another
+// file has the same contents it loses its marks, too, and is sent whole when it changes.
+func (w *Writer) forgetMarks(removed []userdata.Name, put []Entry) {
+	if w.cfg.Marks == nil {
+		return
+	}
+	now := make(map[manifest.Digest]bool, len(put))
+	for _, e := range put {
+		now[e.Digest] = true
+	}
+	drop := func(n userdata.Name) {
+		if e, ok := w.cfg.Base.Entry(n); ok && e.Type == manifest.File && !now[e.Digest] {
+			w.cfg.Marks.DropMarks(e.Digest)
+		}
+	}
+	for _, n := range removed {
+		drop(n)
+	}
+	for _, e := range put {
+		drop(e.Name)
+	}
 }
 
 // tooLong tells whether a chain is due for a new full index: it has as many

@@ -23,6 +23,7 @@ const (
 	infoID    = "reprovision vault v1 id"
 	infoChunk = "reprovision vault v1 chunk"
 	infoOuter = "reprovision vault v1 outer"
+	infoMark  = "reprovision vault v1 mark"
 )
 
 // Key is a vault's key. It never leaves the device but wrapped in a key slot.
@@ -32,10 +33,10 @@ const (
 // A vault whose key was rotated has older keys, too: what they sealed opens still,
 // below the Outer layer that the reader put around it; nothing is sealed with them.
 type Key struct {
-	secret, seal, id, chunk [KeySize]byte
-	outer                   Outer
-	older                   []Key
-	set                     bool
+	secret, seal, id, chunk, mark [KeySize]byte
+	outer                         Outer
+	older                         []Key
+	set                           bool
 }
 
 // NewKey draws a random key.
@@ -53,7 +54,7 @@ func KeyFromBytes(b []byte) (Key, error) {
 	}
 	copy(k.secret[:], b)
 	for info, sub := range map[string]*[KeySize]byte{
-		infoSeal: &k.seal, infoID: &k.id, infoChunk: &k.chunk, infoOuter: (*[KeySize]byte)(&k.outer),
+		infoSeal: &k.seal, infoID: &k.id, infoChunk: &k.chunk, infoMark: &k.mark, infoOuter: (*[KeySize]byte)(&k.outer),
 	} {
 		d, err := hkdf.Key(sha256.New, b, nil, info, KeySize)
 		if err != nil {

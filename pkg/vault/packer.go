@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 
 	"github.com/klauspost/compress/zstd"
@@ -155,21 +154,6 @@ func (p *packer) reusable(it manifest.Item, size int64, digest manifest.Digest) 
 	return e, ok
 }
 
-// storeWhole packs a small file.
-func (p *packer) storeWhole(ctx context.Context, it manifest.Item, b []byte) (contents, error) {
-	c := contents{size: int64(len(b)), digest: sha256.Sum256(b)}
-	if e, ok := p.reusable(it, c.size, c.digest); ok {
-		c.refs = refsTo(e)
-		return c, nil
-	}
-	if len(b) == 0 {
-		return c, nil
-	}
-	r, err := p.store(ctx, b)
-	c.refs = []ref{r}
-	return c, err
-}
-
 // storeChunk packs the next chunk of a large file.
 func (p *packer) storeChunk(ctx context.Context, c *contents, chunk []byte) error {
 	if len(c.refs) == MaxExtents {
@@ -177,6 +161,5 @@ func (p *packer) storeChunk(ctx context.Context, c *contents, chunk []byte) erro
 	}
 	r, err := p.store(ctx, chunk)
 	c.refs = append(c.refs, r)
-	c.size += int64(len(chunk))
 	return err
 }

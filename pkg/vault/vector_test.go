@@ -134,6 +134,7 @@ func TestPinned(t *testing.T) {
 	for what, tc := range map[string]struct{ got, want string }{
 		"seal subkey":  {hex.EncodeToString(k.seal[:8]), pinSeal},
 		"id subkey":    {hex.EncodeToString(k.id[:8]), pinID},
+		"mark subkey":  {hex.EncodeToString(k.mark[:8]), pinMark},
 		"chunk subkey": {hex.EncodeToString(k.chunk[:8]), pinChunk},
 		"blob id":      {k.BlobID(KindPack, Bulk, SnapshotID{1}, []byte("plain")).String(), pinBlob},
 		"context":      {hex.EncodeToString(layerContext(sealFormat, KindIndex, VaultID{1}, BlobID{2})), "52505642" + "01" + "02" + "01" + strings.Repeat("00", 15) + "02" + strings.Repeat("00", 15)},
@@ -163,6 +164,7 @@ func TestChunksPinned(t *testing.T) {
 const (
 	pinSeal  = "f3be904f1ea4d2d7"
 	pinID    = "5fa720a99e550199"
+	pinMark  = "e12e45c65c822e02"
 	pinChunk = "9f7e1bcbb17232cb"
 	pinBlob  = "b015544c4f5a3a79ab5edcb8512eaa52"
 )

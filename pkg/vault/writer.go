@@ -56,6 +56,8 @@ type WriterConfig struct {
 	Lost map[BlobID]bool
 	// Salts are the ids of the full data sets that may have written what is lost.
 	Salts []SnapshotID
+	// Marks, where it is not nil, keeps what finds the unchanged parts of changed files.
+	Marks MarkStore
 	// Put takes the blobs as they fill. It may keep the bytes.
 	Put func(ctx context.Context, b Blob) error
 }
@@ -69,6 +71,9 @@ type Writer struct {
 	cut    chunker
 	zip    compressor
 	small  []byte // a small file as it is read
+	sums   *strongSums
+	mark   marker
+	diff   differ
 	items  []pending
 	names  map[userdata.Name]int // index into items
 	roots  map[string]userdata.Class
@@ -89,6 +94,8 @@ func NewWriter(cfg WriterConfig) (*Writer, error) {
 	}
 	w := &Writer{cfg: cfg, names: make(map[userdata.Name]int), roots: make(map[string]userdata.Class)}
 	w.cut.key = append([]byte(nil), cfg.Key.chunk[:]...)
+	w.sums = newStrongSums(cfg.Key)
+	w.mark.sums = w.sums
 	for _, p := range Parts() {
 		pk := &packer{part: p, out: w.putBlob, lost: cfg.Lost}
 		if cfg.Mode == Full {

@@ -65,6 +65,7 @@ type backupRun struct {
 	above    *session.Snapshot     // at the reader, newer than base and not to be read; nil for none
 	lost     map[vault.BlobID]bool // of the base, damaged at the reader
 	sight    sight
+	marks    *marks
 	meant    map[userdata.Name]uint64 // the owner's words, as of the sight
 	failure  error
 	result   busapi.BackupResult
@@ -172,6 +173,7 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 func (r *backupRun) attempt(ctx context.Context, pending pendingBackup) error {
 	defer r.gauge.end(activityBackup)
 	up := startUpload(ctx, r.session, r.vault.id)
+	r.marks = newMarks(r.state, r.log)
 	commit, ds, filled, err := r.fill(ctx, pending, up)
 	if err = up.finish(err); err != nil {
 		return err
@@ -232,7 +234,8 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 	repack := backup.Repack(r.base)
 	w, err := vault.NewWriter(vault.WriterConfig{
 		Key: r.vault.key, Vault: r.vault.id, Base: r.base, Head: head, Above: over, Mode: mode, Snapshot: p.Snapshot,
-		Seq: seq, Now: r.now().UTC(), Repack: repack, Lost: r.lost, Salts: salts, Put: up.put,
+		Seq: seq, Now: r.now().UTC(), Repack: repack, Lost: r.lost, Salts: salts,
+		Marks: r.marks, Put: up.put,
 	})
 	if err != nil {
 		return nil, nil, backup.Result{}, err
@@ -287,7 +290,11 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 		return err
 	}
 	r.keeper.setCard(state)
-	return r.adopt(ds, t)
+	if err := r.adopt(ds, t); err != nil {
+		return err
+	}
+	r.marks.settle(ds, ds.Header().Mode == vault.Full)
+	return nil
 }
 
 // beyond is the generation after that, and after all that this device has given out:
