@@ -32,7 +32,8 @@ test-vm:
 	@scripts/test-vm
 
 bench:
-	@go run ./scripts/bench
+	@scripts/install-deps --bench || echo "going on with what is there" >&2
+	@go run ./scripts/bench $(if $(WRITE),-write)
 
 build:
 	@scripts/build

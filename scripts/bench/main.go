@@ -1,20 +1,26 @@
-// Command bench measures what detection costs, and prints a table:
+// Command bench measures what detection and the engine cost, and prints two tables:
 //
-//	bench [-large]
+//	bench [-large] [-only PART] [-tree DIR] [-write]
 //
-// It has the deep check of a tree beside b3sum over the same files, the time from
+// Detection: the deep check of a tree beside b3sum over the same files, the time from
 // a hint of the watch to the verdict in a sandbox, first and quick scans of more
 // and more files, with -large of a million, the daemon's own first look at as many, and
-// what it uses while nothing happens. The environment:
+// what it uses while nothing happens. The engine: bytes and times of backups and restores, with a meter
+// on the link that counts, and slows it to that of a phone; beside it what restic,
+// borg and rsync need for the same, where they are installed. Parts are "deep check",
+// "scaling", "first look", "watch" and "engine". -write puts the engine's table and a plot of it into docs/.
 //
-//	BENCH_TREE       the tree for the deep check; a generated one when empty
+//	BENCH_TREE       as -tree: the tree to work on; a generated one when empty. It has the
+//	                 classes as directories, or those of the trees that figures elsewhere are
+//	                 about: tiny/services, tiny/keys, prefs, user
 //	REPROVISION_BIN  where the programs are; when empty they are built into bin/
 //
 // Times are those of warm caches, medians where something is done several times,
 // and what is compared is run in turns. Each scan is a process of its own, this
-// program again (bench scan ...), so that its memory is its own. Status 1 says that
-// something could not be measured, 2 that the command line is wrong; a bar that is
-// missed is told in the table only. Nothing imports the program.
+// program again (bench scan ...), so that its memory is its own; so is what stands
+// for a remote shell to borg and rsync (bench pipe ...). Status 1 says that
+// something could not be measured or that a bar is missed, 2 that the command line is
+// wrong. Nothing imports the program.
 package main
 
 import (
@@ -25,11 +31,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 )
 
 var (
-	errUsage = errors.New("usage: bench [-large]")
+	errUsage = errors.New("usage: bench [-large] [-only PART] [-tree DIR] [-write]")
+	// errMissed says that a figure is beyond its bar.
+	errMissed = errors.New("a bar is missed")
 	// errSkip is wrapped by the reason why something cannot be measured here.
 	errSkip = errors.New("skipped")
 )
@@ -51,6 +60,8 @@ func main() {
 // settings say what is to be measured, and where.
 type settings struct {
 	large bool   // a million files too
+	only  string // the part to measure; "" for all
+	write bool   // the engine's table into docs/
 	tree  string // "" to generate one
 	bin   string // "" to build the programs
 	dir   string // temporary
@@ -61,11 +72,17 @@ func run(ctx context.Context, args []string, out, notes io.Writer) error {
 	if len(args) > 0 && args[0] == "scan" {
 		return scanChild(ctx, args[1:], out)
 	}
+	if len(args) > 0 && args[0] == "pipe" {
+		return pipeChild(ctx, args[1:])
+	}
 	s := settings{tree: os.Getenv("BENCH_TREE"), bin: os.Getenv("REPROVISION_BIN")}
 	s.logf = func(format string, args ...any) { fmt.Fprintf(notes, format+"\n", args...) }
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.BoolVar(&s.large, "large", false, "")
+	flags.BoolVar(&s.write, "write", false, "")
+	flags.StringVar(&s.only, "only", "", "")
+	flags.StringVar(&s.tree, "tree", s.tree, "")
 	if err := flags.Parse(args); err != nil || flags.NArg() != 0 {
 		return errUsage
 	}
@@ -78,10 +95,14 @@ func run(ctx context.Context, args []string, out, notes io.Writer) error {
 	return err
 }
 
-// all measures one thing after the other and prints the table at the end. What
+// all measures one thing after the other and prints the tables at the end. What
 // fails keeps nothing else from being measured.
 func (s settings) all(ctx context.Context, out io.Writer) error {
 	var t table
+	l := league{tree: "generated", away: make(map[string]string)}
+	if s.tree != "" {
+		l.tree = "given"
+	}
 	var failed error
 	for _, part := range []struct {
 		name    string
@@ -91,7 +112,11 @@ func (s settings) all(ctx context.Context, out io.Writer) error {
 		{"scaling", scaling},
 		{"first look", firstLooks},
 		{"watch", watching},
+		{"engine", func(ctx context.Context, s settings, _ *table) error { return engine(ctx, s, &l) }},
 	} {
+		if s.only != "" && s.only != part.name {
+			continue
+		}
 		s.logf("%s ...", part.name)
 		switch err := part.measure(ctx, s, &t); {
 		case ctx.Err() != nil:
@@ -102,5 +127,24 @@ func (s settings) all(ctx context.Context, out io.Writer) error {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", part.name, err))
 		}
 	}
-	return errors.Join(failed, t.write(out))
+	failed = errors.Join(failed, t.write(out), l.print(out))
+	if s.write && failed == nil {
+		failed = s.document(ctx, &l)
+	}
+	if t.missed() || l.missed() {
+		failed = errors.Join(failed, errMissed)
+	}
+	return failed
+}
+
+// document writes the engine's table into the checkout.
+func (s settings) document(ctx context.Context, l *league) error {
+	if len(l.steps) == 0 {
+		return nil
+	}
+	repo, err := checkout(ctx)
+	if err != nil {
+		return err
+	}
+	return l.write(filepath.Join(repo, "docs"))
 }

@@ -31,34 +31,63 @@ type rig struct {
 // up starts a sandbox and pairs it, with the shipped settling time. When that
 // fails nothing keeps running.
 func up(ctx context.Context, s settings) (*rig, error) {
+	r, err := newRig(ctx, s, "sandbox")
+	if err != nil {
+		return nil, err
+	}
+	return r, r.open(ctx)
+}
+
+// newRig finds the programs, or builds them.
+func newRig(ctx context.Context, s settings, name string) (*rig, error) {
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
 		return nil, fmt.Errorf("%w: dbus-daemon is not installed", errSkip)
 	}
-	raw, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	repo, err := checkout(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("cannot find the checkout: %w", err)
+		return nil, err
 	}
-	r := &rig{dir: filepath.Join(s.dir, "sandbox"), bin: s.bin, repo: strings.TrimSpace(string(raw))}
+	r := &rig{dir: filepath.Join(s.dir, name), bin: s.bin, repo: repo}
 	if r.bin == "" {
 		r.bin = filepath.Join(r.repo, "bin")
 		if err := r.run(ctx, "scripts/build", "--sandbox"); err != nil {
 			return nil, err
 		}
 	}
+	return r, nil
+}
+
+// checkout is where the module lies.
+func checkout(ctx context.Context) (string, error) {
+	raw, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("cannot find the checkout: %w", err)
+	}
+	return strings.TrimSpace(string(raw)), nil
+}
+
+// open starts the sandbox and pairs it; it takes further options of scripts/sandbox up.
+func (r *rig) open(ctx context.Context, options ...string) error {
 	if err := r.separate(); err != nil {
-		return nil, err
+		return err
 	}
-	err = r.run(ctx, "scripts/sandbox", "up", r.dir, "--card=file")
+	err := r.run(ctx, "scripts/sandbox", append([]string{"up", r.dir, "--card=file"}, options...)...)
 	if err == nil {
-		err = r.unhurried(ctx)
+		err = r.asShipped(ctx)
 	}
 	if err == nil {
-		err = r.inside(ctx, filepath.Join(r.repo, "testdata", "bin", "pair")).Run()
+		err = r.pair(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot start a sandbox: %w", err), r.down())
+		return errors.Join(fmt.Errorf("cannot start a sandbox: %w", err), r.down())
 	}
-	return r, nil
+	return nil
+}
+
+func (r *rig) pair(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	return r.inside(ctx, filepath.Join(r.repo, "testdata", "bin", "pair")).Run()
 }
 
 // down stops the sandbox, also after the context has ended.
@@ -107,22 +136,30 @@ func (r *rig) inside(ctx context.Context, args ...string) *exec.Cmd {
 
 // scrctl runs a command; the exit codes in fine are as good as 0.
 func (r *rig) scrctl(ctx context.Context, fine int, args ...string) error {
+	_, err := r.answer(ctx, fine, args...)
+	return err
+}
+
+// answer runs a command and returns what it printed, for programs to read.
+func (r *rig) answer(ctx context.Context, fine int, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	cmd := r.inside(ctx, append([]string{"scrctl", "--json", "--no-input"}, args...)...)
-	out, err := cmd.CombinedOutput()
+	var notes bytes.Buffer
+	cmd.Stderr = &notes
+	out, err := cmd.Output()
 	if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() == fine {
-		return nil
+		return out, nil
 	}
 	if err != nil {
-		return fmt.Errorf("scrctl %s: %w: %s", args[0], err, bytes.TrimSpace(out))
+		return nil, fmt.Errorf("scrctl %s: %w: %s", args[0], err, bytes.TrimSpace(append(out, notes.Bytes()...)))
 	}
-	return nil
+	return out, nil
 }
 
-// unhurried gives the device's daemon the shipped settling time in place of the
-// sandbox's short one.
-func (r *rig) unhurried(ctx context.Context) error {
+// asShipped gives the device's daemon shipped settings in place of the sandbox's: the
+// settling time, which is short there, and that it asks before it fills an empty device.
+func (r *rig) asShipped(ctx context.Context) error {
 	pid, err := r.pid("reprovisiond")
 	if err != nil {
 		return err
@@ -133,6 +170,7 @@ func (r *rig) unhurried(ctx context.Context) error {
 		return fmt.Errorf("cannot read the settings: %w", err)
 	}
 	raw = regexp.MustCompile(`(?m)^settle = .*$`).ReplaceAll(raw, []byte(`settle = "500ms"`))
+	raw = regexp.MustCompile(`(?m)^replacement = .*$`).ReplaceAll(raw, []byte(`replacement = "ask"`))
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		return fmt.Errorf("cannot change the settings: %w", err)
 	}

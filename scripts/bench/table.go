@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -28,10 +29,20 @@ func against(figure, most float64, unit string) string {
 	if figure <= most {
 		return fmt.Sprintf("at most %g%s: met", most, unit)
 	}
-	return fmt.Sprintf("at most %g%s: MISSED by %.0f %%", most, unit, 100*(figure/most-1))
+	return fmt.Sprintf("at most %g%s: %s by %.0f %%", most, unit, missedWord, 100*(figure/most-1))
+}
+
+const missedWord = "MISSED"
+
+// missed tells whether a row says that its bar is missed.
+func (t *table) missed() bool {
+	return slices.ContainsFunc(t.rows, func(r row) bool { return strings.Contains(r.bar, missedWord) })
 }
 
 func (t *table) write(out io.Writer) error {
+	if len(t.rows) == 0 {
+		return nil
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "what\tmeasured\tbar")
 	for _, r := range t.rows {
