@@ -134,7 +134,7 @@ func (d *Daemon) compareNotes(ctx context.Context, s *session.Session) error {
 		return err
 	}
 	if have {
-		head, err := d.follow(ctx, s, v)
+		head, err := d.followOnce(ctx, s, v)
 		if err != nil || head != nil {
 			return err
 		}
@@ -143,6 +143,19 @@ func (d *Daemon) compareNotes(ctx context.Context, s *session.Session) error {
 		return nil // known data, and a reader that has lost it: the next backup brings it back
 	}
 	return d.replace(ctx, s, v.id)
+}
+
+// followOnce is follow, where the session has not told already what it would.
+func (d *Daemon) followOnce(ctx context.Context, s *session.Session, v opened) (*vault.DataSet, error) {
+	done, err := d.askAlone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if _, ds, _, known := d.recognize(s); known {
+		return ds, nil
+	}
+	return d.follow(ctx, s, v)
 }
 
 // replace is for a device that has neither data of its own nor a reference: the

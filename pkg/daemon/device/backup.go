@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -66,6 +67,8 @@ type backupRun struct {
 	lost     map[vault.BlobID]bool // of the base, damaged at the reader
 	sight    sight
 	marks    *marks
+	assumed  bool                     // what is known of the vault is from before
+	ask      bool                     // the reader may have some of the blobs already
 	meant    map[userdata.Name]uint64 // the owner's words, as of the sight
 	failure  error
 	result   busapi.BackupResult
@@ -95,19 +98,10 @@ func (r *backupRun) reach(ctx context.Context) (backup.Event, error) {
 
 func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	r.before = usage(r.session)
+	if err := r.meet(ctx); err != nil {
+		return 0, err
+	}
 	var err error
-	if r.vault, err = r.ensure(ctx, r.session); err != nil {
-		return 0, err
-	}
-	if r.base, err = r.follow(ctx, r.session, r.vault); unreadable(err) {
-		err = r.goAbove(ctx, err)
-	}
-	if err != nil {
-		return 0, err
-	}
-	if r.base != nil && !r.base.Complete() {
-		r.base, r.below = nil, r.base
-	}
 	r.meant = r.book.meant()
 	if r.sight, err = r.lookOnce(ctx, look{why: "backup", urgent: true}); err != nil {
 		return 0, err
@@ -119,11 +113,49 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	if len(r.lost) > 0 || r.above != nil || r.anyway || r.base == nil || r.reclassed() || r.base != r.book.current() || r.sight.report.Counts[detect.Changed] > 0 {
 		return backup.Different, nil
 	}
+	if r.assumed && !r.stillThere(ctx, r.session, r.vault, r.base) {
+		r.familiar.forget()
+		return r.compare(ctx)
+	}
 	h := r.base.Header()
 	r.result = busapi.BackupResult{Snapshot: h.Snapshot.String(), Mode: h.Mode.String(), Items: int64(h.Items)}
 	r.tally()
 	r.hold(r.sight.report.Damaged())
 	return backup.Same, nil
+}
+
+// meet finds the vault at the reader and its newest data set.
+func (r *backupRun) meet(ctx context.Context) error {
+	done, err := r.askAlone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var since time.Time
+	if r.vault, r.base, since, r.assumed = r.recognize(r.session); r.assumed {
+		r.assumed = r.now().Sub(since) > freshFor
+		return nil
+	}
+	rotating := r.rotating() // what the reader has changes with it
+	var there *session.Vault
+	if r.vault, there, err = r.ensureKnown(ctx, r.session); err != nil {
+		return err
+	}
+	if rotating || r.rotating() {
+		r.base, err = r.follow(ctx, r.session, r.vault)
+	} else {
+		r.base, err = r.followOf(ctx, r.session, r.vault, there)
+	}
+	if unreadable(err) {
+		err = r.goAbove(ctx, err)
+	}
+	if err != nil {
+		return err
+	}
+	if r.base != nil && !r.base.Complete() {
+		r.base, r.below = nil, r.base
+	}
+	return nil
 }
 
 func (r *backupRun) compareToHeal() (backup.Event, error) {
@@ -159,8 +191,22 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 		r.attest(ctx, r.session) // so that the card's first version holds the record, too
 	}
 	err = r.attempt(ctx, pending)
+	if r.assumed && (errors.Is(err, session.ErrStale) || errors.Is(err, session.ErrNoVault)) {
+		r.log.Warn("the vault at the reader is not as this session had it, asking again", "error", err)
+		r.familiar.forget()
+		if _, err = r.compare(ctx); err == nil {
+			r.ask = true
+			err = r.attempt(ctx, pending)
+		}
+	}
+	if errors.Is(err, session.ErrConflict) && !r.ask {
+		r.log.Debug("the reader has some of it already", "error", err)
+		r.ask = true
+		err = r.attempt(ctx, pending)
+	}
 	if errors.Is(err, session.ErrNoData) || errors.Is(err, session.ErrDamaged) {
 		r.log.Warn("the reader lacks what it had, sending it again", "error", err)
+		r.ask = true
 		err = r.attempt(ctx, pending)
 	}
 	if errors.Is(err, session.ErrDisconnected) {
@@ -172,7 +218,7 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 
 func (r *backupRun) attempt(ctx context.Context, pending pendingBackup) error {
 	defer r.gauge.end(activityBackup)
-	up := startUpload(ctx, r.session, r.vault.id)
+	up := startUpload(ctx, r.session, r.vault.id, r.ask)
 	r.marks = newMarks(r.state, r.log)
 	commit, ds, filled, err := r.fill(ctx, pending, up)
 	if err = up.finish(err); err != nil {
@@ -198,8 +244,10 @@ func (r *backupRun) pending() (pendingBackup, error) {
 		r.log.Warn("cannot read the interrupted backup, starting anew", "error", err)
 	}
 	if known && err == nil && p.Full == r.full {
+		r.ask = true
 		return p, nil
 	}
+	r.ask = known || err != nil || len(r.lost) > 0
 	p = pendingBackup{Snapshot: vault.NewSnapshotID(), Full: r.full}
 	return p, r.state.store(keyPending, p)
 }
@@ -290,6 +338,7 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 		return err
 	}
 	r.keeper.setCard(state)
+	r.familiar.note(r.session, c.Vault, c.Snapshot, r.now())
 	if err := r.adopt(ds, t); err != nil {
 		return err
 	}

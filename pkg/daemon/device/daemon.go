@@ -52,6 +52,8 @@ type Daemon struct {
 	gauge      *gauge
 	menders    sync.WaitGroup // restores that the watchman has begun and does not wait for
 	damage     readerDamage
+	familiar   familiar
+	asking     chan struct{} // holds a token while the reader is asked for the device's vaults
 	heals      chan struct{} // the reader has damaged blobs
 	settleAt   time.Time     // when the watchman may try to end a rotation again
 	drills     chan struct{} // a restore drill may be possible
@@ -74,7 +76,7 @@ func New(cfg config.Device, bus start.Bus, log *slog.Logger, now func() time.Tim
 	d := &Daemon{
 		cfg: cfg, log: log, now: now, space: space, state: st,
 		scanner: scan.New(space, now, detect.Examiner()), wishes: newWishes(), asks: make(chan []detect.Finding, 1),
-		backups: make(chan struct{}, 1), pairings: make(chan struct{}, 1), proofs: make(chan struct{}, 1),
+		backups: make(chan struct{}, 1), pairings: make(chan struct{}, 1), proofs: make(chan struct{}, 1), asking: make(chan struct{}, 1),
 		findings: newFindings(), interviews: newInterviews(), heals: make(chan struct{}, 1), drills: make(chan struct{}, 1),
 		quarantine: reprovision.Quarantine{
 			Dir: filepath.Join(cfg.StateDir, "quarantine"), Max: cfg.Reprovision.QuarantineMax,

@@ -32,6 +32,7 @@ type keeper struct {
 	mu       sync.Mutex
 	session  *session.Session // nil while out of range
 	hello    session.Hello    // the reader's, of this session
+	told     bool             // in this session, of a plan for backups
 	failure  error            // why there is no session
 	failures uint64           // how often that was found out
 	stop     func()           // ends the attempt under way
@@ -74,11 +75,12 @@ func (k *keeper) run(ctx context.Context, up func(context.Context, *session.Sess
 
 // hold publishes a session, keeps it company and tells when it is gone.
 func (k *keeper) hold(ctx context.Context, s *session.Session, up func(context.Context, *session.Session), changed func(bool, error)) error {
-	hello, err := s.Hello(ctx, k.greeting())
+	greeting := k.greeting()
+	hello, err := s.Hello(ctx, greeting)
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
-	k.set(s, hello)
+	k.set(s, hello, greeting.Backup != session.BackupPlan{})
 	changed(true, nil)
 	inner, cancel := context.WithCancel(ctx)
 	var company sync.WaitGroup
@@ -90,7 +92,7 @@ func (k *keeper) hold(ctx context.Context, s *session.Session, up func(context.C
 		err = ctx.Err()
 	}
 	cancel()
-	k.set(nil, session.Hello{})
+	k.set(nil, session.Hello{}, false)
 	err = errors.Join(err, s.Close())
 	company.Wait()
 	changed(false, err)
@@ -106,16 +108,26 @@ func (k *keeper) greeting() session.Hello {
 	return h
 }
 
-// tell says it again, for something of it has changed.
+// tell says it again, for something of it has changed. Of a plan that there is none of,
+// a reader that was told of none need not hear again.
 func (k *keeper) tell(ctx context.Context) error {
-	s := k.current()
-	if s == nil {
+	s, greeting := k.current(), k.greeting()
+	if s == nil || !k.tells(greeting.Backup != session.BackupPlan{}) {
 		return nil // the next session begins with it
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	_, err := s.Hello(ctx, k.greeting())
+	_, err := s.Hello(ctx, greeting)
 	return err
+}
+
+// tells remembers whether there is a plan, and is false where there is and was none.
+func (k *keeper) tells(plan bool) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	was := k.told
+	k.told = plan
+	return plan || was
 }
 
 // dial opens a session with the paired reader.
@@ -282,10 +294,10 @@ func (k *keeper) probe(ctx context.Context) {
 	k.try()
 }
 
-func (k *keeper) set(s *session.Session, hello session.Hello) {
+func (k *keeper) set(s *session.Session, hello session.Hello, told bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.session, k.hello, k.failure = s, hello, nil
+	k.session, k.hello, k.told, k.failure = s, hello, told, nil
 	k.wake()
 }
 

@@ -126,7 +126,7 @@ func (r *rig) pair(readerState string) {
 		conns <- other
 		s, err := session.Dial(ctx, ours, session.DialConfig{Identity: id.Signer(), Pin: readerID.Public()})
 		r.must(err)
-		r.d.keeper.set(s, session.Hello{})
+		r.d.keeper.set(s, session.Hello{}, false)
 		return s
 	}
 	r.session = r.dial()

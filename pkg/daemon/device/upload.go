@@ -14,6 +14,7 @@ import (
 type upload struct {
 	session *session.Session
 	vault   vault.VaultID
+	ask     bool // the reader may have some of the blobs
 	blobs   chan session.Blob
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -23,10 +24,10 @@ type upload struct {
 // errUploadEnded is what put returns when sending has failed; finish knows why.
 var errUploadEnded = errors.New("the upload has ended")
 
-func startUpload(ctx context.Context, s *session.Session, id vault.VaultID) *upload {
+func startUpload(ctx context.Context, s *session.Session, id vault.VaultID, ask bool) *upload {
 	ctx, cancel := context.WithCancel(ctx)
 	u := &upload{
-		session: s, vault: id, blobs: make(chan session.Blob), cancel: cancel, done: make(chan struct{}),
+		session: s, vault: id, ask: ask, blobs: make(chan session.Blob), cancel: cancel, done: make(chan struct{}),
 	}
 	go func() {
 		defer close(u.done)
@@ -67,13 +68,15 @@ func (u *upload) all(ctx context.Context, b session.Blob) iter.Seq2[session.Blob
 	}
 }
 
-// put hands on one blob, and waits while the link is busy with others. A blob
-// that the reader has is not sent: it is there from an attempt that was cut
-// short, or from an earlier snapshot that had the same contents.
+// put hands on one blob, and waits while the link is busy with others. Where the reader
+// may have it, from an attempt that was cut short or from an earlier snapshot that
+// had the same contents, it is asked first, and is not sent what it has.
 func (u *upload) put(ctx context.Context, b vault.Blob) error {
-	missing, err := u.session.Missing(ctx, u.vault, []session.ID{b.ID})
-	if err != nil || len(missing) == 0 {
-		return err
+	if u.ask {
+		missing, err := u.session.Missing(ctx, u.vault, []session.ID{b.ID})
+		if err != nil || len(missing) == 0 {
+			return err
+		}
 	}
 	select {
 	case u.blobs <- session.Blob{ID: b.ID, Part: uint8(b.Part), Data: b.Sealed}:

@@ -52,44 +52,51 @@ func open(held keyring.VaultKey) (opened, error) {
 // ensure makes a vault key if there is none, and the vault at the reader if that
 // does not have it. A rotation that is under way is ended, if that can be.
 func (d *Daemon) ensure(ctx context.Context, s *session.Session) (opened, error) {
+	v, _, err := d.ensureKnown(ctx, s)
+	return v, err
+}
+
+// ensureKnown is ensure; it returns what the reader says of the vault, too, nil for a
+// new one.
+func (d *Daemon) ensureKnown(ctx context.Context, s *session.Session) (opened, *session.Vault, error) {
 	v, have, err := d.own()
 	if err != nil {
-		return opened{}, err
+		return opened{}, nil, err
 	}
 	if !have {
 		if v, err = d.newVault(false); err != nil {
-			return opened{}, err
+			return opened{}, nil, err
 		}
 	}
 	there, _, err := d.find(ctx, s, v.id)
 	if err != nil {
-		return v, err
+		return v, nil, err
 	}
 	if there != nil {
 		if err := d.catchUp(*there); err != nil {
-			return v, err
+			return v, nil, err
 		}
 		if err := d.settle(ctx, s); err != nil {
 			if errors.Is(err, session.ErrDisconnected) || ctx.Err() != nil {
-				return v, err
+				return v, nil, err
 			}
 			d.heldOff(err)
 		}
 		v, _, err = d.own()
-		return v, err
+		return v, there, err
 	}
 	err = d.create(ctx, s, v)
 	if !errors.Is(err, session.ErrExists) {
-		return v, err
+		return v, nil, err
 	}
 	// Another device took the vault over as this one's replacement. What this
 	// device saves from now on goes into a vault of its own again.
 	d.log.Warn("another device has taken over this device's vault, making a new one", "vault", v.id)
 	d.event("notice", map[string]any{"text": "another device has taken over this device's saved data; the next backup is a new start"})
 	if v, err = d.newVault(v.protected); err != nil {
-		return v, err
+		return v, nil, err
 	}
-	return v, d.create(ctx, s, v)
+	return v, nil, d.create(ctx, s, v)
 }
 
 // create makes the vault at the reader. Where the owner had set a passcode, the
@@ -177,6 +184,9 @@ func (d *Daemon) sortVaults(ctx context.Context, s *session.Session, id vault.Va
 		case v.Mine && v.ID == id:
 			mine = &v
 			d.damage.set(v.Damaged)
+			if v.Head != nil && !v.Head.CriticalOnly {
+				d.familiar.note(s, v.ID, vault.SnapshotID(v.Head.ID), d.now())
+			}
 		case v.ID == id: // was this device's, and is another's now
 		case v.Head != nil && (opensByItself(v) || needsPasscode(v)):
 			others = append(others, v)
@@ -211,8 +221,16 @@ func hasSlot(v session.Vault, kind string) bool {
 // none. It is taken from the device's own memory where that is up to date.
 func (d *Daemon) head(ctx context.Context, s *session.Session, v opened) (*vault.DataSet, error) {
 	mine, _, err := d.find(ctx, s, v.id)
-	if err != nil || mine == nil || mine.Head == nil {
+	if err != nil {
 		return nil, err
+	}
+	return d.headOf(ctx, s, v, mine)
+}
+
+// headOf is head, of a vault that the reader has told of already; nil for none.
+func (d *Daemon) headOf(ctx context.Context, s *session.Session, v opened, mine *session.Vault) (*vault.DataSet, error) {
+	if mine == nil || mine.Head == nil {
+		return nil, nil
 	}
 	id := vault.SnapshotID(mine.Head.ID)
 	if mine.Head.CriticalOnly {
@@ -240,7 +258,16 @@ func (d *Daemon) head(ctx context.Context, s *session.Session, v opened) (*vault
 // follow returns the newest data set at the reader, nil for none, and makes it
 // the reference when the device knows none or an older one.
 func (d *Daemon) follow(ctx context.Context, s *session.Session, v opened) (*vault.DataSet, error) {
-	base, err := d.head(ctx, s, v)
+	mine, _, err := d.find(ctx, s, v.id)
+	if err != nil {
+		return nil, err
+	}
+	return d.followOf(ctx, s, v, mine)
+}
+
+// followOf is follow, of a vault that the reader has told of already; nil for none.
+func (d *Daemon) followOf(ctx context.Context, s *session.Session, v opened, mine *session.Vault) (*vault.DataSet, error) {
+	base, err := d.headOf(ctx, s, v, mine)
 	if err != nil || base == nil {
 		return nil, err
 	}
@@ -280,7 +307,14 @@ func (d *Daemon) load(ctx context.Context, s *session.Session, v opened, snap se
 func fetchFrom(s *session.Session, id vault.VaultID, snapshot vault.SnapshotID) vault.Fetch {
 	return func(ctx context.Context, ids []vault.BlobID, got func(vault.BlobID, []byte) error) error {
 		q := session.BlobQuery{Vault: id, IDs: plain(ids), Snapshot: snapshot}
-		return interrupted(s.Get(ctx, q, func(b session.Blob) error { return got(b.ID, b.Data) }))
+		err := s.Get(ctx, q, func(b session.Blob) error { return got(b.ID, b.Data) })
+		switch {
+		case errors.Is(err, session.ErrDamaged):
+			return fmt.Errorf("%w: %w", vault.ErrDamaged, err)
+		case errors.Is(err, session.ErrNoData):
+			return fmt.Errorf("%w: %w", vault.ErrNoBlob, err)
+		}
+		return interrupted(err)
 	}
 }
 

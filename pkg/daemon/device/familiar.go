@@ -1,0 +1,83 @@
+package device
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// familiar is what a session has told of this device's vault. For as long as it lasts nobody
+// else commits to that vault: one session of a device ends the other, and whoever takes the
+// vault over takes it away. So there is no need to ask for it again.
+type familiar struct {
+	mu      sync.Mutex
+	session *session.Session
+	vault   vault.VaultID
+	head    vault.SnapshotID
+	at      time.Time
+}
+
+// freshFor is how long what the reader told needs no confirmation.
+const freshFor = 10 * time.Second
+
+// note remembers the newest snapshot of the vault, as the session told it.
+func (f *familiar) note(s *session.Session, v vault.VaultID, head vault.SnapshotID, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.session, f.vault, f.head, f.at = s, v, head, at
+}
+
+// forget has everything be asked for again.
+func (f *familiar) forget() { f.note(nil, vault.VaultID{}, vault.SnapshotID{}, time.Time{}) }
+
+// knows tells whether that is the newest snapshot, and since when it is known.
+func (f *familiar) knows(s *session.Session, v vault.VaultID, head vault.SnapshotID) (since time.Time, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.at, s != nil && f.session == s && f.vault == v && f.head == head
+}
+
+// recognize returns the device's vault and its newest data set where the session has told
+// of them before; false to ask.
+func (d *Daemon) recognize(s *session.Session) (v opened, ds *vault.DataSet, since time.Time, known bool) {
+	v, have, err := d.own()
+	ds = d.book.current()
+	if err != nil || !have || ds == nil || d.rotating() {
+		return opened{}, nil, time.Time{}, false
+	}
+	since, known = d.familiar.knows(s, v.id, ds.Header().Snapshot)
+	return v, ds, since, known
+}
+
+// rotating tells whether the vault's key is to be another one, which the reader may know already.
+func (d *Daemon) rotating() bool {
+	held, err := d.keys.VaultKey()
+	return err == nil && held.Next != nil
+}
+
+// stillThere asks whether the reader has what was written last. It costs a third of asking
+// for all that it knows of the device's vaults.
+func (d *Daemon) stillThere(ctx context.Context, s *session.Session, v opened, ds *vault.DataSet) bool {
+	h := ds.Header()
+	for _, p := range vault.Parts() {
+		if n := len(h.Index[p]); n > 0 {
+			missing, err := s.Missing(ctx, v.id, []session.ID{h.Index[p][n-1]})
+			return err == nil && len(missing) == 0
+		}
+	}
+	return false
+}
+
+// askAlone waits until nobody else asks the reader for the device's vaults, for what he is told
+// will do for both.
+func (d *Daemon) askAlone(ctx context.Context) (done func(), err error) {
+	select {
+	case d.asking <- struct{}{}:
+		return func() { <-d.asking }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
