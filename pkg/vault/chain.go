@@ -13,6 +13,7 @@ type chain struct {
 	infos   []indexInfo
 	entries map[userdata.Name]Entry
 	sizes   map[BlobID]uint32
+	proofs  []packProof // of the packs of indexes without digests
 	seq     uint64
 }
 
@@ -38,6 +39,7 @@ func (c *chain) apply(id BlobID, plain []byte, sealed int) error {
 	if err := c.change(s); err != nil {
 		return err
 	}
+	c.proofs = append(c.proofs, s.proofs...)
 	c.infos = append(c.infos, indexInfo{id: id, kind: s.kind, size: sealed, packs: s.packs})
 	c.seq = s.seq
 	return nil

@@ -35,6 +35,24 @@ func (c *compressor) compress(level zstd.EncoderLevel, plain []byte) ([]byte, er
 	return c.buf, nil
 }
 
+// compressParts makes one frame after the other, each of the bytes up to the next cut; one
+// of all of them without cuts.
+func (c *compressor) compressParts(level zstd.EncoderLevel, plain []byte, cuts []int) ([]byte, error) {
+	if len(cuts) < 2 {
+		return c.compress(level, plain)
+	}
+	var all []byte
+	start := 0
+	for _, end := range cuts {
+		packed, err := c.compress(level, plain[start:end])
+		if err != nil {
+			return nil, err
+		}
+		all, start = append(all, packed...), end
+	}
+	return all, nil
+}
+
 // encoder keeps the encoders for the next blob, but not the hardest: its tables
 // take 34 MiB.
 func (c *compressor) encoder(level zstd.EncoderLevel) (*zstd.Encoder, error) {

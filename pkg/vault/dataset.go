@@ -20,6 +20,7 @@ type DataSet struct {
 	// in the same order: apart, so that whoever wants a manifest only shares it.
 	items   manifest.Manifest
 	extents [][]Extent
+	held    map[BlobID][]byte // see Held
 }
 
 // partList is the chain of index blobs of one part.
@@ -41,6 +42,10 @@ func (d *DataSet) Vault() VaultID { return d.vault }
 
 // Header returns a copy of the data set's header.
 func (d *DataSet) Header() Header { return d.header.clone() }
+
+// Held are the sealed packs that had to be fetched to load the data set: those of a small
+// critical part, whose index leaves the digests to them. Whoever restores needs them next.
+func (d *DataSet) Held() map[BlobID][]byte { return d.held }
 
 // Complete tells whether both parts were loaded; LoadCritical loads one only.
 func (d *DataSet) Complete() bool { return d.parts[Critical].loaded && d.parts[Bulk].loaded }

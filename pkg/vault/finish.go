@@ -195,6 +195,7 @@ func tooLong(chain []indexInfo) bool {
 func (w *Writer) putIndex(ctx context.Context, kind indexKind, p Part, removed []userdata.Name, entries []Entry) ([]indexInfo, error) {
 	var infos []indexInfo
 	for _, s := range split(kind, p, w.cfg.Seq, removed, entries, w.packOrder(p)) {
+		s.bare = canBeBare(s)
 		plain, err := encodeSegment(s)
 		if err != nil {
 			return nil, err

@@ -30,6 +30,10 @@ type segment struct {
 	packs   []packInfo
 	removed []userdata.Name // sorted
 	entries []Entry         // sorted
+	// bare says that it is written without the digests of contents; proofs then has one
+	// sum for each pack instead.
+	bare   bool
+	proofs []packProof
 }
 
 // segmentCost estimates the bytes that an entry takes in an index.

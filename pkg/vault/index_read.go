@@ -38,8 +38,17 @@ func decodeSegment(plain []byte) (segment, error) {
 	if len(s.removed) > 0 && s.kind != indexDelta {
 		return segment{}, fmt.Errorf("%w: a full index that removes items", ErrDataSet)
 	}
+	if s.bare = len(w.Proofs) > 0; s.bare && (w.Format < 3 || len(w.Digests) > 0) {
+		return segment{}, fmt.Errorf("%w: an index with digests and sums of packs", ErrDataSet)
+	}
+	r.bare = s.bare
 	if s.entries, err = r.entries(); err != nil {
 		return segment{}, err
+	}
+	if s.bare {
+		if s.proofs, err = parseProofs(w.Proofs, s); err != nil {
+			return segment{}, err
+		}
 	}
 	return s, disjoint(s.removed, s.entries)
 }
@@ -66,6 +75,7 @@ type indexReader struct {
 	roots map[string]userdata.Class
 	part  Part
 	kinds []string
+	bare  bool // it has no digests
 	table []packInfo
 	sizes map[BlobID]uint32
 	pack  int64
@@ -162,8 +172,10 @@ func (r *indexReader) file(e *Entry) (err error) {
 		e.Digest = sha256.Sum256(nil) // checkContents refuses a negative size
 		return nil
 	}
-	if err = takeBytes(&r.w.Digests, e.Digest[:]); err != nil {
-		return err
+	if !r.bare {
+		if err = takeBytes(&r.w.Digests, e.Digest[:]); err != nil {
+			return err
+		}
 	}
 	if err = r.kind(e); err != nil {
 		return err
@@ -206,7 +218,7 @@ func (r *indexReader) extents(e *Entry) error {
 	if err != nil {
 		return err
 	}
-	if count > MaxExtents || int(count) > len(r.w.PackNo) {
+	if count > MaxExtents || int(count) > len(r.w.PackNo) || r.bare && count != 1 {
 		return errColumns
 	}
 	e.Extents = make([]Extent, count)

@@ -8,8 +8,9 @@ import (
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
-// indexFormat is what is written; the first lacks the kinds and can be read, too.
-const indexFormat = 2
+// indexFormat is what is written; the first lacks the kinds, the second the sums of
+// packs, and both can be read, too.
+const indexFormat = 3
 
 // indexWire is the encoding of a segment: one column for each property, since
 // equal things side by side compress well and digests, which do not compress,
@@ -44,6 +45,8 @@ type indexWire struct {
 
 	Kinds  column  `cbor:"24,keyasint,omitempty"` // of contents, each once, in order
 	KindNo columnU `cbor:"25,keyasint,omitempty"` // files that are not empty: 0, or which of the kinds, from 1
+
+	Proofs []byte `cbor:"26,keyasint,omitempty"` // of each pack, in place of the digests
 }
 
 type (
@@ -70,13 +73,16 @@ func encodeSegment(s segment) ([]byte, error) {
 		w.Packs = append(w.Packs, p.id[:]...)
 		w.PackSizes = append(w.PackSizes, p.size)
 	}
+	if s.bare {
+		w.Proofs = proofsOf(s)
+	}
 	for _, n := range s.removed {
 		w.Removed = append(w.Removed, []byte(n))
 	}
 	kinds := w.putKinds(s.entries)
 	enc := extentEncoder{w: &w, number: number}
 	for i, e := range s.entries {
-		w.putItem(uint32(i), e.Item, kinds)
+		w.putItem(uint32(i), e.Item, kinds, s.bare)
 		if err := enc.put(e); err != nil {
 			return nil, err
 		}
@@ -103,7 +109,7 @@ func (w *indexWire) putKinds(entries []Entry) map[string]uint32 {
 	return numbers
 }
 
-func (w *indexWire) putItem(i uint32, it manifest.Item, kinds map[string]uint32) {
+func (w *indexWire) putItem(i uint32, it manifest.Item, kinds map[string]uint32, bare bool) {
 	w.Names = append(w.Names, []byte(it.Name))
 	w.Types = append(w.Types, byte(it.Type))
 	w.Modes = append(w.Modes, it.Mode)
@@ -114,7 +120,9 @@ func (w *indexWire) putItem(i uint32, it manifest.Item, kinds map[string]uint32)
 	case manifest.File:
 		w.Sizes = append(w.Sizes, it.Size)
 		if it.Size > 0 {
-			w.Digests = append(w.Digests, it.Digest[:]...)
+			if !bare {
+				w.Digests = append(w.Digests, it.Digest[:]...)
+			}
 			w.KindNo = append(w.KindNo, kinds[it.Kind])
 		}
 	case manifest.Symlink:

@@ -31,7 +31,8 @@ const (
 )
 
 const (
-	packTarget    = 1 << 20   // a pack is handed on when it has reached this
+	packTarget    = 1 << 20 // a pack is handed on when it has reached this
+	maxTarget     = MaxPack - 256<<10
 	smallFile     = 512 << 10 // files below are packed whole
 	largeFile     = 256 << 20 // files from here on are cut into larger chunks
 	segmentBytes  = 1 << 20   // an index is split when its raw size reaches this

@@ -42,7 +42,14 @@ func load(ctx context.Context, key Key, vault VaultID, snapshot SnapshotID, head
 	if err := l.fetch(ctx, fetch); err != nil {
 		return nil, fmt.Errorf("cannot load snapshot %s: %w", snapshot, err)
 	}
+	held, err := l.prove(ctx, fetch)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load snapshot %s: %w", snapshot, err)
+	}
 	d, err := assemble(vault, h, l.chains)
+	if d != nil {
+		d.held = held
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot load snapshot %s: %w", snapshot, err)
 	}

@@ -12,7 +12,7 @@ import (
 // ref is an extent whose pack may still be open, and so without an id.
 type ref struct {
 	ext  Extent // with its Sum, and with its Pack where that is known
-	pack int    // number of the new pack, counted from 1; 0 where ext.Pack is known
+	slot int    // number of the slot that it is in, counted from 1; 0 where ext.Pack is known
 }
 
 // packer fills the packs of one part and knows what is stored already.
@@ -22,8 +22,9 @@ type packer struct {
 	base  *DataSet        // whose chunks may be used again; nil for none
 	lost  map[BlobID]bool // packs of the base that are of no use any more
 	known map[Sum]ref
-	packs []packInfo // new ones; the last one has no id while it is open
-	buf   []byte     // contents of the open pack
+	packs []packInfo // new ones
+	slots []slot
+	open  []*openGroup
 	out   func(ctx context.Context, b plainBlob) (indexInfo, error)
 }
 
@@ -34,6 +35,7 @@ type plainBlob struct {
 	salt  SnapshotID
 	level zstd.EncoderLevel
 	plain []byte
+	cuts  []int // where the frames of a pack end; nil for one
 }
 
 // packLevel is how hard contents are compressed. What goes on the card is
@@ -71,40 +73,71 @@ func (p *packer) learn() {
 	}
 }
 
-// store returns where the chunk lies, packing it if it is new.
-func (p *packer) store(ctx context.Context, chunk []byte) (ref, error) {
+// store returns where the chunk lies, packing it with its group if it is new.
+func (p *packer) store(ctx context.Context, group string, chunk []byte) (ref, error) {
 	sum := sumOf(chunk)
 	if r, ok := p.lookup(sum, len(chunk)); ok {
 		return r, nil
 	}
-	if len(p.buf)+len(chunk) > MaxPack {
-		if err := p.flush(ctx); err != nil {
+	g := p.group(group)
+	if len(g.buf)+len(chunk) > MaxPack {
+		if err := p.put(ctx, []*openGroup{g}); err != nil {
 			return ref{}, err
 		}
 	}
-	if len(p.buf) == 0 {
-		p.packs = append(p.packs, packInfo{})
+	if g.slot == 0 {
+		p.slots = append(p.slots, slot{})
+		g.slot = len(p.slots)
 	}
-	r := ref{pack: len(p.packs), ext: Extent{Off: uint32(len(p.buf)), Len: uint32(len(chunk)), Sum: sum}}
-	p.buf = append(p.buf, chunk...)
+	r := ref{slot: g.slot, ext: Extent{Off: uint32(len(g.buf)), Len: uint32(len(chunk)), Sum: sum}}
+	g.buf = append(g.buf, chunk...)
 	p.known[sum] = r
-	if len(p.buf) < packTarget {
+	if len(g.buf) < g.target {
 		return r, nil
 	}
-	return r, p.flush(ctx)
+	return r, p.put(ctx, []*openGroup{g})
 }
 
-// flush seals the open pack, if there is one, and hands it on.
+// flush seals what is open, several groups in a pack where they fit.
 func (p *packer) flush(ctx context.Context) error {
-	if len(p.buf) == 0 {
+	var together []*openGroup
+	total := 0
+	for _, g := range p.open {
+		if total+len(g.buf) > packTarget {
+			if err := p.put(ctx, together); err != nil {
+				return err
+			}
+			together, total = nil, 0
+		}
+		if len(g.buf) > 0 {
+			together, total = append(together, g), total+len(g.buf)
+		}
+	}
+	return p.put(ctx, together)
+}
+
+// put seals the contents of some groups as a pack, hands it on and empties them.
+func (p *packer) put(ctx context.Context, groups []*openGroup) error {
+	if len(groups) == 0 {
 		return nil
 	}
-	put, err := p.out(ctx, plainBlob{kind: KindPack, part: p.part, salt: p.salt, level: packLevel(p.part), plain: p.buf})
+	plain := groups[0].buf
+	for _, g := range groups[1:] {
+		p.slots[g.slot-1].base = uint32(len(plain))
+		plain = append(plain, g.buf...)
+	}
+	put, err := p.out(ctx, plainBlob{kind: KindPack, part: p.part, salt: p.salt, level: packLevel(p.part), plain: plain, cuts: cuts(groups)})
 	if err != nil {
 		return err
 	}
-	p.packs[len(p.packs)-1] = packInfo{id: put.id, size: uint32(len(p.buf))}
-	p.buf = p.buf[:0]
+	if len(groups) == 1 {
+		groups[0].aim(put.size)
+	}
+	for _, g := range groups {
+		p.slots[g.slot-1].pack = len(p.packs)
+		g.slot, g.buf = 0, g.buf[:0]
+	}
+	p.packs = append(p.packs, packInfo{id: put.id, size: uint32(len(plain))})
 	return nil
 }
 
@@ -116,8 +149,10 @@ func (p *packer) extents(refs []ref) []Extent {
 	xs := make([]Extent, len(refs))
 	for i, r := range refs {
 		xs[i] = r.ext
-		if r.pack > 0 {
-			xs[i].Pack = p.packs[r.pack-1].id
+		if r.slot > 0 {
+			at := p.slots[r.slot-1]
+			xs[i].Pack = p.packs[at.pack].id
+			xs[i].Off += at.base
 		}
 	}
 	if len(xs) == 1 {
@@ -155,11 +190,11 @@ func (p *packer) reusable(it manifest.Item, size int64, digest manifest.Digest) 
 }
 
 // storeChunk packs the next chunk of a large file.
-func (p *packer) storeChunk(ctx context.Context, c *contents, chunk []byte) error {
+func (p *packer) storeChunk(ctx context.Context, c *contents, group string, chunk []byte) error {
 	if len(c.refs) == MaxExtents {
 		return fmt.Errorf("%w: more than %d extents", ErrTooLarge, MaxExtents)
 	}
-	r, err := p.store(ctx, chunk)
+	r, err := p.store(ctx, group, chunk)
 	c.refs = append(c.refs, r)
 	return err
 }

@@ -49,9 +49,9 @@ func (w *Writer) patch(ctx context.Context, p *packer, old Entry, index *blockIn
 	w.diff.fresh = func(b []byte) error {
 		c.close()
 		if len(b) <= wholeFresh {
-			return p.storeChunk(ctx, &c.contents, b)
+			return p.storeChunk(ctx, &c.contents, "", b)
 		}
-		return w.cut.cut(bytes.NewReader(b), old.Size, func(chunk []byte) error { return p.storeChunk(ctx, &c.contents, chunk) })
+		return w.cut.cut(bytes.NewReader(b), old.Size, func(chunk []byte) error { return p.storeChunk(ctx, &c.contents, "", chunk) })
 	}
 	if err := w.diff.run(r); err != nil {
 		return contents{}, err

@@ -49,7 +49,7 @@ func (w *Writer) storeSmall(ctx context.Context, p *packer, item manifest.Item, 
 	if len(b) == 0 {
 		return c, nil
 	}
-	r, err := p.store(ctx, b)
+	r, err := p.store(ctx, groupOf(p.part, b), b)
 	c.refs = []ref{r}
 	return c, err
 }
@@ -97,7 +97,8 @@ func (w *Writer) readLarge(ctx context.Context, p *packer, item manifest.Item, r
 	if old, index, ok := w.before(p, item); ok {
 		c, err = w.patch(ctx, p, old, index, r)
 	} else {
-		err = w.cut.cut(r, item.Size, func(chunk []byte) error { return p.storeChunk(ctx, &c, chunk) })
+		group := groupOf(p.part, w.small)
+		err = w.cut.cut(r, item.Size, func(chunk []byte) error { return p.storeChunk(ctx, &c, group, chunk) })
 	}
 	if err != nil {
 		return contents{}, err

@@ -13,11 +13,14 @@ import (
 	"time"
 )
 
-// updateVectors writes testdata/vectors anew. Do it only together with a new
-// format number: what old versions wrote must stay readable.
-var updateVectors = flag.Bool("update-vectors", false, "write testdata/vectors anew")
+// updateVectors writes the newest vectors anew. Do it only together with a new
+// format number, and into a new directory: what old versions wrote must stay readable.
+var updateVectors = flag.Bool("update-vectors", false, "write the newest vectors anew")
 
-const vectorDir = "testdata/vectors"
+// vectorDirs hold what each version of the format looked like, the newest last.
+func vectorDirs() []string { return []string{"testdata/vectors", "testdata/vectors3"} }
+
+func newestVectors() string { return vectorDirs()[len(vectorDirs())-1] }
 
 // vectorTree is what the vectors hold.
 func vectorTree() tree {
@@ -61,11 +64,11 @@ func writeVectors(t *testing.T) {
 	for _, id := range d.allBlobs() {
 		files["blob-"+id.String()] = b.shelf.blobs[id]
 	}
-	if err := os.MkdirAll(vectorDir, 0o755); err != nil {
+	if err := os.MkdirAll(newestVectors(), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for name, body := range files {
-		if err := os.WriteFile(filepath.Join(vectorDir, name), body, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(newestVectors(), name), body, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,8 +79,14 @@ func TestVectors(t *testing.T) {
 	if *updateVectors {
 		writeVectors(t)
 	}
+	for _, dir := range vectorDirs() {
+		t.Run(filepath.Base(dir), func(t *testing.T) { readsVectors(t, dir) })
+	}
+}
+
+func readsVectors(t *testing.T, dir string) {
 	b := newBench(t)
-	files := readVectors(t)
+	files := readVectors(t, dir)
 	for name, body := range files {
 		if id, ok := strings.CutPrefix(name, "blob-"); ok {
 			blob, err := ParseBlobID(id)
@@ -113,15 +122,15 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-func readVectors(t *testing.T) map[string][]byte {
+func readVectors(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
-	names, err := os.ReadDir(vectorDir)
+	names, err := os.ReadDir(dir)
 	if err != nil || len(names) < 6 {
 		t.Fatalf("%d vectors, %v", len(names), err)
 	}
 	files := make(map[string][]byte)
 	for _, n := range names {
-		if files[n.Name()], err = os.ReadFile(filepath.Join(vectorDir, n.Name())); err != nil {
+		if files[n.Name()], err = os.ReadFile(filepath.Join(dir, n.Name())); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -216,7 +216,7 @@ func (w *Writer) sizesOf(p Part) map[BlobID]uint32 {
 // size.
 func (w *Writer) putBlob(ctx context.Context, b plainBlob) (indexInfo, error) {
 	id := w.blobID(b)
-	packed, err := w.zip.compress(b.level, b.plain)
+	packed, err := w.zip.compressParts(b.level, b.plain, b.cuts)
 	if err != nil {
 		return indexInfo{}, w.breaks(err)
 	}

@@ -352,7 +352,7 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 		Due: slices.Clone(r.job.Owed), Owe: r.owe,
 		Settled: r.settle, GiveWay: bid,
 		CacheDir: r.packsOf(r.job.Run),
-		Fetch:    r.watchFetch(fetch),
+		Fetch:    r.watchFetch(r.dataSet.FromHeld(fetch)),
 		Open:     r.openPack,
 		Progress: r.advance,
 	}

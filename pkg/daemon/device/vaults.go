@@ -307,21 +307,20 @@ func (d *Daemon) load(ctx context.Context, s *session.Session, v opened, snap se
 func fetchFrom(s *session.Session, id vault.VaultID, snapshot vault.SnapshotID) vault.Fetch {
 	return func(ctx context.Context, ids []vault.BlobID, got func(vault.BlobID, []byte) error) error {
 		q := session.BlobQuery{Vault: id, IDs: plain(ids), Snapshot: snapshot}
-		err := s.Get(ctx, q, func(b session.Blob) error { return got(b.ID, b.Data) })
-		switch {
-		case errors.Is(err, session.ErrDamaged):
-			return fmt.Errorf("%w: %w", vault.ErrDamaged, err)
-		case errors.Is(err, session.ErrNoData):
-			return fmt.Errorf("%w: %w", vault.ErrNoBlob, err)
-		}
-		return interrupted(err)
+		return interrupted(s.Get(ctx, q, func(b session.Blob) error { return got(b.ID, b.Data) }))
 	}
 }
 
-// interrupted makes the end of a session one of a restore that can be gone on with.
+// interrupted makes the end of a session one of a restore that can be gone on with, and
+// tells blobs that are damaged or missing at the reader.
 func interrupted(err error) error {
-	if errors.Is(err, session.ErrDisconnected) {
+	switch {
+	case errors.Is(err, session.ErrDisconnected):
 		return fmt.Errorf("%w: %w", reprovision.ErrInterrupted, err)
+	case errors.Is(err, session.ErrDamaged):
+		return fmt.Errorf("%w: %w", vault.ErrDamaged, err)
+	case errors.Is(err, session.ErrNoData):
+		return fmt.Errorf("%w: %w", vault.ErrNoBlob, err)
 	}
 	return err
 }
