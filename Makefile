@@ -33,6 +33,7 @@ test-vm:
 
 bench:
 	@scripts/install-deps --bench || echo "going on with what is there" >&2
+	@go test -run '^$$' -bench . -benchtime 0.5s ./pkg/scan ./pkg/vault ./pkg/vault/bolt
 	@go run ./scripts/bench $(if $(WRITE),-write)
 
 build:

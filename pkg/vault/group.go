@@ -1,6 +1,9 @@
 package vault
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // Contents of one kind, one after the other, compress better than as they come: what they
 // share stays near, and the codes of one kind are not those of another. So a packer keeps
@@ -9,7 +12,7 @@ import "bytes"
 const (
 	// maxGroups is how many packs of a part are open at once. Whatever belongs to a further
 	// group goes to the common one.
-	maxGroups = 6
+	maxGroups = 12
 	// groupHead is how many bytes of contents are looked at.
 	groupHead = 64
 	// minFrame is the least bytes of contents that are worth a frame of their own.
@@ -65,10 +68,13 @@ type openGroup struct {
 	target int
 }
 
-// aim has the next pack of the group be about as large on the link as one that does not
-// compress, for the more lies together the better it compresses.
-func (g *openGroup) aim(sealed int) {
-	g.target = int(min(maxTarget, max(packTarget, int64(packTarget)*int64(len(g.buf))/int64(max(1, sealed)))))
+// targetOf is when a pack of a group is full. Text takes half of its size on the link or less,
+// and the more of it lies together the better it compresses.
+func targetOf(group string) int {
+	if strings.HasPrefix(group, "t") {
+		return maxTarget
+	}
+	return packTarget
 }
 
 // group returns the open slot for a group of contents.
@@ -85,7 +91,7 @@ func (p *packer) group(name string) *openGroup {
 		p.open = append(p.open, &openGroup{target: packTarget}) // the common one
 		return p.group(name)
 	}
-	g := &openGroup{name: name, target: packTarget}
+	g := &openGroup{name: name, target: targetOf(name)}
 	p.open = append(p.open, g)
 	return g
 }

@@ -130,9 +130,6 @@ func (p *packer) put(ctx context.Context, groups []*openGroup) error {
 	if err != nil {
 		return err
 	}
-	if len(groups) == 1 {
-		groups[0].aim(put.size)
-	}
 	for _, g := range groups {
 		p.slots[g.slot-1].pack = len(p.packs)
 		g.slot, g.buf = 0, g.buf[:0]

@@ -122,7 +122,7 @@ func tiny(ctx context.Context, s settings, tree string, l *league) (err error) {
 func (c *scene) bringBack(ctx context.Context, s settings, l *league, name string, link meter.Shape, most float64) error {
 	var took []time.Duration
 	var last spentOn
-	for range rounds {
+	for range s.rounds {
 		c.meter.SetShape(meter.Shape{})
 		if err := c.replace(ctx); err != nil {
 			return err
@@ -210,13 +210,13 @@ func whole(ctx context.Context, s settings, tree string, l *league) (err error) 
 // restic; the last pair of hosts goes on with the other steps.
 func firstBackups(ctx context.Context, s settings, tree string, l *league) (*scene, error) {
 	var ours, theirs []time.Duration
-	for i := range rounds {
-		last := i == rounds-1
+	for i := range s.rounds {
+		last := i == s.rounds-1
 		names := []string{"restic"}
 		if last {
 			names = peerNames()
 		}
-		s.logf("    initial backup, %d of %d", i+1, rounds)
+		s.logf("    initial backup, %d of %d", i+1, s.rounds)
 		c, err := openScene(ctx, s, l, fmt.Sprintf("whole%d", i), names, func(to string) error { return copyTree(tree, to, everything) })
 		if err != nil {
 			return nil, err

@@ -1,6 +1,6 @@
 // Command bench measures what detection and the engine cost, and prints two tables:
 //
-//	bench [-large] [-only PART] [-tree DIR] [-write]
+//	bench [-large] [-only PART] [-rounds N] [-tree DIR] [-write]
 //
 // Detection: the deep check of a tree beside b3sum over the same files, the time from
 // a hint of the watch to the verdict in a sandbox, first and quick scans of more
@@ -36,7 +36,7 @@ import (
 )
 
 var (
-	errUsage = errors.New("usage: bench [-large] [-only PART] [-tree DIR] [-write]")
+	errUsage = errors.New("usage: bench [-large] [-only PART] [-rounds N] [-tree DIR] [-write]")
 	// errMissed says that a figure is beyond its bar.
 	errMissed = errors.New("a bar is missed")
 	// errSkip is wrapped by the reason why something cannot be measured here.
@@ -59,13 +59,14 @@ func main() {
 
 // settings say what is to be measured, and where.
 type settings struct {
-	large bool   // a million files too
-	only  string // the part to measure; "" for all
-	write bool   // the engine's table into docs/
-	tree  string // "" to generate one
-	bin   string // "" to build the programs
-	dir   string // temporary
-	logf  func(format string, args ...any)
+	large  bool   // a million files too
+	only   string // the part to measure; "" for all
+	rounds int    // how often the engine's times are measured
+	write  bool   // the engine's table into docs/
+	tree   string // "" to generate one
+	bin    string // "" to build the programs
+	dir    string // temporary
+	logf   func(format string, args ...any)
 }
 
 func run(ctx context.Context, args []string, out, notes io.Writer) error {
@@ -81,9 +82,10 @@ func run(ctx context.Context, args []string, out, notes io.Writer) error {
 	flags.SetOutput(io.Discard)
 	flags.BoolVar(&s.large, "large", false, "")
 	flags.BoolVar(&s.write, "write", false, "")
+	flags.IntVar(&s.rounds, "rounds", rounds, "")
 	flags.StringVar(&s.only, "only", "", "")
 	flags.StringVar(&s.tree, "tree", s.tree, "")
-	if err := flags.Parse(args); err != nil || flags.NArg() != 0 {
+	if err := flags.Parse(args); err != nil || flags.NArg() != 0 || s.rounds < 1 {
 		return errUsage
 	}
 	dir, err := os.MkdirTemp("", "bench-")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/base64"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -54,7 +53,7 @@ func phone(dir string, bytes int64) error {
 		}
 	}
 	for i := range keys {
-		if err := put(fmt.Sprintf("keys/key%03d.conf", i), g.key()); err != nil {
+		if err := put(fmt.Sprintf("keys/id_%03d.%s", i, []string{"pem", "asc"}[i%2]), g.key(i)); err != nil {
 			return err
 		}
 	}
@@ -63,7 +62,16 @@ func phone(dir string, bytes int64) error {
 			return err
 		}
 	}
-	for i, size := range g.sizes(phoneFiles-books-keys-preferences, left) {
+	for name, size := range map[string]int{"user-data/notes/edit.txt": smallText, "user-data/notes/big.txt": largeText} {
+		if err := put(name, newGenerator(2).prose(size)); err != nil {
+			return err
+		}
+	}
+	made, err := g.databases(filepath.Join(dir, "user-data/db"))
+	if err != nil {
+		return err
+	}
+	for i, size := range g.sizes(phoneFiles-books-keys-preferences-2-databases, left-made) {
 		if err := write(filepath.Join(dir, userName(i)), g.user(i, size)); err != nil {
 			return err
 		}
@@ -71,27 +79,14 @@ func phone(dir string, bytes int64) error {
 	return nil
 }
 
-func bookName(i int) string { return fmt.Sprintf("service-books/net%03d.nmconnection", i) }
-
 func userName(i int) string {
-	return fmt.Sprintf("user-data/d%03d/f%05d.%s", i%90, i, []string{"txt", "bin"}[i%2])
+	return fmt.Sprintf("user-data/d%03d/f%05d.%s", i%90, i, []string{"txt", "jpg"}[i%2])
 }
 
 func (g *generator) bytes(n int) []byte {
 	b := make([]byte, n)
 	_, _ = g.noise.Read(b) // never fails
 	return b
-}
-
-func (g *generator) book(i int) []byte {
-	id := g.bytes(16)
-	return fmt.Appendf(nil, "[connection]\nid=net%d\nuuid=%x-%x-4%x-a%x-%x\ntype=wifi\n\n[wifi]\nmode=infrastructure\nssid=net%d\n\n"+
-		"[wifi-security]\nkey-mgmt=wpa-psk\npsk=%x\n\n[ipv4]\nmethod=auto\n", i, id[:4], id[4:6], id[6:8], id[8:10], id[10:], i, g.bytes(8))
-}
-
-func (g *generator) key() []byte {
-	return fmt.Appendf(nil, "[Interface]\nPrivateKey = %s\nAddress = 10.0.0.2/32\n\n[Peer]\nPublicKey = %s\nAllowedIPs = 0.0.0.0/0\n",
-		base64.StdEncoding.EncodeToString(g.bytes(32)), base64.StdEncoding.EncodeToString(g.bytes(32)))
 }
 
 func (g *generator) preference() []byte {
@@ -114,19 +109,6 @@ func (g *generator) sizes(n int, total int64) []int {
 		sizes[i] = 1 + int(raw[i]/sum*float64(total))
 	}
 	return sizes
-}
-
-// user is text or noise, as pictures are.
-func (g *generator) user(i, size int) []byte {
-	if i%2 == 1 {
-		return g.bytes(size)
-	}
-	b := fmt.Appendf(make([]byte, 0, size+len(g.words)), "%d\n", i)
-	b = append(b, g.words[g.IntN(len(g.words)):]...)
-	for len(b) < size {
-		b = append(b, g.words...)
-	}
-	return b[:size]
 }
 
 // manySmall writes files of 20 bytes in directories of 1,000.
