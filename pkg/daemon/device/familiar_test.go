@@ -1,0 +1,72 @@
+package device
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/session"
+	"github.com/reprovision/reprovision/pkg/vault"
+)
+
+// TestFamiliarKnowsOneSession: another session, vault or head is to be asked about.
+func TestFamiliarKnowsOneSession(t *testing.T) {
+	var f familiar
+	s, other := new(session.Session), new(session.Session)
+	v, head, at := vault.VaultID{1}, vault.SnapshotID{2}, time.Unix(100, 0)
+	if _, ok := f.knows(nil, vault.VaultID{}, vault.SnapshotID{}); ok {
+		t.Error("knows before anything was told")
+	}
+	f.note(s, v, head, at)
+	if since, ok := f.knows(s, v, head); !ok || !since.Equal(at) {
+		t.Errorf("known %v since %v", ok, since)
+	}
+	for name, known := range map[string]bool{
+		"session": second(f.knows(other, v, head)), "vault": second(f.knows(s, vault.VaultID{9}, head)), "head": second(f.knows(s, v, vault.SnapshotID{9})),
+	} {
+		if known {
+			t.Errorf("knows another %s", name)
+		}
+	}
+	f.forget()
+	if _, ok := f.knows(s, v, head); ok {
+		t.Error("has not forgotten")
+	}
+}
+
+func second[A, B any](_ A, b B) B { return b }
+
+// TestMarks: what is put is there at once and after a restart; what is dropped goes with the
+// backup that is the reference, and not before.
+func TestMarks(t *testing.T) {
+	dir := t.TempDir()
+	st, err := openState(dir, time.Now(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMarks(st, slog.New(slog.DiscardHandler))
+	a, b := manifest.Digest{1}, manifest.Digest{2}
+	m.PutMarks(a, []byte("marks of a"))
+	m.PutMarks(b, make([]byte, marksHeld)) // flushes
+	m.DropMarks(a)
+	if string(m.Marks(a)) != "marks of a" || len(m.Marks(b)) != marksHeld {
+		t.Error("what was put is not there")
+	}
+	m.settle(nil, false)
+	if err := st.close(); err != nil {
+		t.Fatal(err)
+	}
+	if st, err = openState(dir, time.Now(), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	defer st.close()
+	m = newMarks(st, slog.New(slog.DiscardHandler))
+	if m.Marks(a) != nil || len(m.Marks(b)) != marksHeld {
+		t.Error("what was dropped is there, or what was not is gone")
+	}
+	m.settle(&vault.DataSet{}, true)
+	if m.Marks(b) != nil {
+		t.Error("a full backup leaves marks of what it has not")
+	}
+}
