@@ -68,10 +68,10 @@ type openGroup struct {
 	target int
 }
 
-// targetOf is when a pack of a group is full. Text takes half of its size on the link or less,
-// and the more of it lies together the better it compresses.
+// targetOf is when a pack of a group is full. Text and databases take two thirds of its size on the link or less,
+// and the more of them lies together the better they compress.
 func targetOf(group string) int {
-	if strings.HasPrefix(group, "t") {
+	if strings.HasPrefix(group, "t") || group == "bSQLi" {
 		return maxTarget
 	}
 	return packTarget

@@ -55,23 +55,24 @@ func (r *backupRun) done(byItself bool) {
 // backupRun is one walk through the figure.
 type backupRun struct {
 	*Daemon
-	full     bool
-	anyway   bool // also if nothing has changed
-	healOnly bool // save nothing but what is damaged at the reader
-	session  *session.Session
-	before   traffic // on the link, when it began
-	vault    opened
-	base     *vault.DataSet        // at the reader, complete; nil for none
-	below    *vault.DataSet        // at the reader, the critical part of one that came on a card; nil for none
-	above    *session.Snapshot     // at the reader, newer than base and not to be read; nil for none
-	lost     map[vault.BlobID]bool // of the base, damaged at the reader
-	sight    sight
-	marks    *marks
-	assumed  bool                     // what is known of the vault is from before
-	ask      bool                     // the reader may have some of the blobs already
-	meant    map[userdata.Name]uint64 // the owner's words, as of the sight
-	failure  error
-	result   busapi.BackupResult
+	full       bool
+	anyway     bool // also if nothing has changed
+	healOnly   bool // save nothing but what is damaged at the reader
+	session    *session.Session
+	before     traffic // on the link, when it began
+	vault      opened
+	base       *vault.DataSet        // at the reader, complete; nil for none
+	below      *vault.DataSet        // at the reader, the critical part of one that came on a card; nil for none
+	above      *session.Snapshot     // at the reader, newer than base and not to be read; nil for none
+	lost       map[vault.BlobID]bool // of the base, damaged at the reader
+	sight      sight
+	marks      *marks
+	recognized bool                     // the vault was not asked for
+	assumed    bool                     // what is known of the vault is from before
+	ask        bool                     // the reader may have some of the blobs already
+	meant      map[userdata.Name]uint64 // the owner's words, as of the sight
+	failure    error
+	result     busapi.BackupResult
 }
 
 func (r *backupRun) step(ctx context.Context, s backup.State) (backup.Event, error) {
@@ -133,9 +134,10 @@ func (r *backupRun) meet(ctx context.Context) error {
 	defer done()
 	var since time.Time
 	if r.vault, r.base, since, r.assumed = r.recognize(r.session); r.assumed {
-		r.assumed = r.now().Sub(since) > freshFor
+		r.recognized, r.assumed = true, r.now().Sub(since) > freshFor
 		return nil
 	}
+	r.recognized = false
 	rotating := r.rotating() // what the reader has changes with it
 	var there *session.Vault
 	if r.vault, there, err = r.ensureKnown(ctx, r.session); err != nil {
@@ -191,7 +193,7 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 		r.attest(ctx, r.session) // so that the card's first version holds the record, too
 	}
 	err = r.attempt(ctx, pending)
-	if r.assumed && (errors.Is(err, session.ErrStale) || errors.Is(err, session.ErrNoVault)) {
+	if r.recognized && (errors.Is(err, session.ErrStale) || errors.Is(err, session.ErrNoVault)) {
 		r.log.Warn("the vault at the reader is not as this session had it, asking again", "error", err)
 		r.familiar.forget()
 		if _, err = r.compare(ctx); err == nil {

@@ -69,6 +69,9 @@ func (d *Daemon) welcome(ctx context.Context, s *session.Session, greet func(con
 func (d *Daemon) hear(e session.Event, reader string) {
 	switch e.Kind {
 	case session.EventCard:
+		if e.Card.Status != d.keeper.card().Status {
+			d.familiar.forget() // another card may have brought other slots
+		}
 		d.keeper.setCard(e.Card)
 		d.event("card", map[string]any{"state": e.Card.Status.String(), "detail": e.Card.Detail})
 		d.bus.Refresh()

@@ -67,6 +67,7 @@ func TestCatchUp(t *testing.T) {
 				t.Fatalf("%d wrapped, %d not", with, without)
 			}
 			prepare(r)
+			r.d.familiar.forget() // as with another card, or another session
 			r.backUp()
 			held, err := r.d.keys.VaultKey()
 			r.must(err)
