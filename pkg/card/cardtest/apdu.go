@@ -16,10 +16,9 @@ type Kind struct {
 	Profile card.Profile
 	Foreign func(t *testing.T, c *virtual.Card) // fails if objects that are not ours are not as they were
 
-	// Worn is what a load may take after any number of small changes, as a multiple
-	// of the bare transfer's time; 0 for the limit that holds after two. Cards that
-	// take whole objects only cannot have both this and small writes.
-	Worn float64
+	// Slowest is what any load may take after small changes, as a multiple of the bare
+	// transfer's time. The median has a bar of its own.
+	Slowest float64
 
 	// Bare reads n bytes or a few more of what our objects hold with nothing but
 	// the commands for that, and gives what went over the contacts. For TestEffort.

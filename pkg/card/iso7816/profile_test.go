@@ -108,6 +108,7 @@ func kind(quirks virtual.Quirks) cardtest.Kind {
 	return cardtest.Kind{
 		Fresh:   func(t *testing.T) *virtual.Card { return newCard(t, quirks) },
 		Profile: iso7816.Open,
+		Slowest: 1.15,
 		Foreign: func(t *testing.T, c *virtual.Card) {
 			t.Helper()
 			if !reflect.DeepEqual(c.Files()[:len(foreign())], foreign()) {

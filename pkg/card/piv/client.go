@@ -41,25 +41,32 @@ func (c *client) selectPIV(ctx context.Context) error {
 	return err
 }
 
-// get reads a data object, from its tag 53 on, until enough is satisfied or it
-// ends. An object that is not there, or empty, gives nil.
-func (c *client) get(ctx context.Context, tag uint32, enough func(raw []byte) bool) ([]byte, error) {
-	return c.getBy(ctx, tag, c.link, enough)
+// get reads a data object, from its tag 53 on.  An object that is not there, or
+// empty, gives nil.
+func (c *client) get(ctx context.Context, tag uint32) ([]byte, error) {
+	return c.getBy(ctx, tag, c.link, wholeObject, func([]byte) bool { return false })
 }
 
-// getFront is get in pieces as small as they come, for who wants few.
+// getFront is get until enough is satisfied, in pieces as small as they come, for
+// who wants few.
 func (c *client) getFront(ctx context.Context, tag uint32, enough func(raw []byte) bool) ([]byte, error) {
 	short := c.link
 	short.Extended = false
-	return c.getBy(ctx, tag, short, enough)
+	return c.getBy(ctx, tag, short, wholeObject, enough)
 }
 
-func (c *client) getBy(ctx context.Context, tag uint32, link iso7816.Link, enough func([]byte) bool) ([]byte, error) {
-	raw, err := c.getOnce(ctx, tag, link, enough)
-	if err == nil && !whole(raw) && !enough(raw) && !link.T0 && !link.Extended {
-		// Cut to the short Le without a word: the card takes longer ones, then.
+// getPart is get until enough is satisfied, which n bytes are expected to do: a card
+// that takes extended lengths is asked for no more.
+func (c *client) getPart(ctx context.Context, tag uint32, n int, enough func(raw []byte) bool) ([]byte, error) {
+	return c.getBy(ctx, tag, c.link, n, enough)
+}
+
+func (c *client) getBy(ctx context.Context, tag uint32, link iso7816.Link, ne int, enough func([]byte) bool) ([]byte, error) {
+	raw, err := c.getOnce(ctx, tag, link, ne, enough)
+	if err == nil && !whole(raw) && !enough(raw) && !link.T0 && (!link.Extended || ne != wholeObject) {
+		// Cut to Le without a word: the card takes longer ones, then.
 		link.Extended = true
-		raw, err = c.getOnce(ctx, tag, link, enough)
+		raw, err = c.getOnce(ctx, tag, link, wholeObject, enough)
 	}
 	if iso7816.IsStatus(err, iso7816.SWNotFound) || err == nil && empty(raw) {
 		return nil, nil
@@ -67,12 +74,12 @@ func (c *client) getBy(ctx context.Context, tag uint32, link iso7816.Link, enoug
 	return raw, err
 }
 
-func (c *client) getOnce(ctx context.Context, tag uint32, link iso7816.Link, enough func([]byte) bool) ([]byte, error) {
+func (c *client) getOnce(ctx context.Context, tag uint32, link iso7816.Link, ne int, enough func([]byte) bool) ([]byte, error) {
 	command := iso7816.Command{
 		INS: insGetData, P1: 0x3F, P2: 0xFF, Data: appendTLV(nil, tagList, appendTag(nil, tag)), Ne: iso7816.MaxShortResponse,
 	}
 	if link.Extended {
-		command.Ne = wholeObject
+		command.Ne = max(ne, iso7816.MaxShortResponse+1)
 	}
 	r, err := link.ExchangeUntil(ctx, command, enough)
 	if link.Extended && (err == nil && len(r.Data) == 0 || iso7816.IsStatus(err, iso7816.SWWrongLength)) {
@@ -115,9 +122,6 @@ func (c *client) authenticate(ctx context.Context, algorithm, key byte, template
 	}
 	return answer, nil
 }
-
-// all is for get: the whole object is wanted.
-func all([]byte) bool { return false }
 
 // cardError says in the terms of package card what a status word means when an
 // object is written.

@@ -2,10 +2,12 @@ package piv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/reprovision/reprovision/pkg/card"
 )
@@ -67,8 +69,8 @@ func (m *Medium) generation() uint64 {
 func (m *Medium) store(ctx context.Context, base *version, generation uint64, body []byte) error {
 	for range maxRounds {
 		p := newPlan(base, body, m.shape.payload)
-		p.settle(len(m.shape.data()))
 		next, free := generation, m.free(base)
+		p.settle(len(m.shape.data()), len(free))
 		if p.need() > len(free) {
 			if base != nil {
 				p, next = compaction(base, m.shape.payload), base.generation
@@ -144,26 +146,44 @@ func (m *Medium) write(ctx context.Context, base *version, p *plan, free []objec
 }
 
 // place says which bytes go to which of the free objects, and where all are then.
+// The longest ranges come first: short ones behind them are cheap to write anew,
+// should nothing else make an object be read so far.
 func (p *plan) place(free []object) (extents []extent, chunks [][]byte) {
-	off := 0
-	for _, s := range p.segments {
+	places := make([][]extent, len(p.segments))
+	for i, s := range p.segments {
 		if !s.fresh {
-			extents = append(extents, s.extent)
-			off += s.n
-			continue
+			places[i] = []extent{s.extent}
 		}
-		for left := s.n; left > 0; {
+	}
+	for _, f := range p.freshByLength() {
+		for left := p.body[f.at : f.at+f.n]; len(left) > 0; {
 			if k := len(chunks); k == 0 || len(chunks[k-1]) == p.payload {
 				chunks = append(chunks, nil)
 			}
 			last := len(chunks) - 1
-			n := min(left, p.payload-len(chunks[last]))
-			extents = append(extents, extent{free[last], len(chunks[last]), n})
-			chunks[last] = append(chunks[last], p.body[off:off+n]...)
-			off, left = off+n, left-n
+			n := min(len(left), p.payload-len(chunks[last]))
+			places[f.segment] = append(places[f.segment], extent{free[last], len(chunks[last]), n})
+			chunks[last] = append(chunks[last], left[:n]...)
+			left = left[n:]
 		}
 	}
-	return extents, chunks
+	return slices.Concat(places...), chunks
+}
+
+// freshRange is a segment that is to be written: n bytes at an offset of the body.
+type freshRange struct{ segment, at, n int }
+
+func (p *plan) freshByLength() []freshRange {
+	var list []freshRange
+	at := 0
+	for i, s := range p.segments {
+		if s.fresh {
+			list = append(list, freshRange{i, at, s.n})
+		}
+		at += s.n
+	}
+	slices.SortStableFunc(list, func(a, b freshRange) int { return cmp.Compare(b.n, a.n) })
+	return list
 }
 
 // writeData writes an object, having looked whether it is still ours.

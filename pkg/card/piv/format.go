@@ -74,7 +74,7 @@ func (m *Medium) begin(ctx context.Context, made shape) error {
 		return fmt.Errorf("header does not read back: %w", card.ErrDamaged)
 	}
 	m.stolen = 0
-	return m.adopt(ctx, h)
+	return m.adopt(ctx, h, map[object]content{place: found})
 }
 
 // claim empties the objects that are ours or nobody's, headers first, and lists

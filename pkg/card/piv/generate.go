@@ -56,7 +56,7 @@ func (m *Medium) generateKey(ctx context.Context) (*ecdsa.PublicKey, error) {
 
 // mayGenerate gives ErrForeign where a key or its certificate is there already.
 func (m *Medium) mayGenerate(ctx context.Context) error {
-	raw, err := m.get(ctx, tagCertificate, all)
+	raw, err := m.get(ctx, tagCertificate)
 	if err != nil {
 		return err
 	}

@@ -67,13 +67,13 @@ func TestPlans(t *testing.T) {
 	for round := range 3000 {
 		body := changed(random, base.body, h.capacity())
 		p := newPlan(base, body, payload)
-		p.settle(count)
 		var free []object
 		for _, o := range h.data() {
 			if base.needed(o) == 0 {
 				free = append(free, o)
 			}
 		}
+		p.settle(count, len(free))
 		moved := p.need() > len(free)
 		if moved {
 			if p = compaction(base, payload); p == nil {

@@ -50,7 +50,7 @@ func (m *Medium) publicKey(ctx context.Context) (*ecdsa.PublicKey, error) {
 	if value, ok := findTLV(told, metadataPublicKey); ok {
 		return parsePoint(value)
 	}
-	raw, err := m.get(ctx, tagCertificate, all)
+	raw, err := m.get(ctx, tagCertificate)
 	if err != nil {
 		return nil, err
 	}

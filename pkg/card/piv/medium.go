@@ -77,13 +77,15 @@ func (m *Medium) open(ctx context.Context) error {
 		}
 		return err
 	}
+	seen := map[object]content{}
 	for o := range object(maxObjects) {
 		found, err := m.peek(ctx, o)
 		if err != nil {
 			return err
 		}
+		seen[o] = found
 		if h := asHeader(found, o); h != nil {
-			return m.adopt(ctx, h)
+			return m.adopt(ctx, h, seen)
 		}
 	}
 	return nil
@@ -101,24 +103,25 @@ func asHeader(c content, o object) *header {
 	return h
 }
 
-// adopt takes up the store that one of its headers was found of.
-func (m *Medium) adopt(ctx context.Context, h *header) error {
+// adopt takes up the store that one of its headers was found of. What was seen of its
+// objects is not read again.
+func (m *Medium) adopt(ctx context.Context, h *header, seen map[object]content) error {
 	m.shape, m.ready = h.shape, true
-	for i := range m.slots {
-		if err := m.readSlot(ctx, i); err != nil {
-			return err
+	for i, place := range m.shape.list()[:card.Slots] {
+		found, ok := seen[place]
+		if !ok {
+			var err error
+			if found, err = m.peek(ctx, place); err != nil {
+				return err
+			}
 		}
+		m.judge(i, place, found)
 	}
 	return nil
 }
 
-// readSlot reads a header from its place.
-func (m *Medium) readSlot(ctx context.Context, i int) error {
-	place := m.shape.list()[i]
-	found, err := m.peek(ctx, place)
-	if err != nil {
-		return err
-	}
+// judge notes what the object of a slot's header holds.
+func (m *Medium) judge(i int, place object, found content) {
 	m.slots[i] = slot{state: card.SlotDamaged}
 	switch h := asHeader(found, place); {
 	case found.kind == absent, found.kind == data: // as Format leaves it
@@ -130,7 +133,6 @@ func (m *Medium) readSlot(ctx context.Context, i int) error {
 	case h != nil && h.shape == m.shape:
 		m.slots[i] = slot{h, card.SlotWhole} // until its body says otherwise
 	}
-	return nil
 }
 
 // Identity is the profile, the ATR and, once formatted, the store's random ID.

@@ -30,6 +30,10 @@ const overhead = 5 + 4 + 4 + magicSize
 // inObject is the part of overhead that counts to the size of the object.
 const inObject = 4 + magicSize
 
+// inAnswer is what precedes the bytes behind the magic in an answer to GET DATA, at
+// most: with lengths of one byte more than they need.
+const inAnswer = 5 + 5 + magicSize
+
 // object is the number of one of the data objects, from 0.
 type object uint8
 
@@ -88,7 +92,7 @@ func parseContent(raw []byte) content {
 
 // read reads at least n bytes behind the magic of an object, if it has as many.
 func (c *client) read(ctx context.Context, o object, n int) (content, error) {
-	raw, err := c.get(ctx, o.tag(), func(raw []byte) bool { return len(parseContent(raw).data) >= n })
+	raw, err := c.getPart(ctx, o.tag(), inAnswer+n, func(raw []byte) bool { return len(parseContent(raw).data) >= n })
 	if err != nil {
 		return content{}, err
 	}

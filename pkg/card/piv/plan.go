@@ -14,12 +14,11 @@ const (
 	softExtents = 64
 
 	// tidyBudget is the number of bytes in PUT DATA up to which a commit also
-	// brings together what is scattered.
+	// writes anew what would otherwise leave bytes that are read in vain.
 	tidyBudget = 3000
 
-	// wasteShare is the share of bytes that are read in vain, one in so many,
-	// from which on a commit does so.
-	wasteShare = 8
+	// tidyShare allows a large commit so much more than it must write: a quarter.
+	tidyShare = 4
 )
 
 // segment is a part of a version: a range of an object that another version has,
@@ -133,11 +132,10 @@ func (p *plan) evict(o object, n int) {
 // use is what a version has of an object.
 type use struct {
 	object object
-	live   int // bytes
-	reach  int // offset behind the last of them: so much has to be read
+	live   int      // bytes
+	reach  int      // offset behind the last of them: so much has to be read
+	runs   []extent // in the order of their offsets
 }
-
-func (u use) waste() int { return u.reach - u.live }
 
 // shared lists the objects that the plan shares, those with the fewest bytes first.
 func (p *plan) shared() []use {
@@ -152,6 +150,10 @@ func (p *plan) shared() []use {
 		}
 		list[i].live += s.n
 		list[i].reach = max(list[i].reach, s.off+s.n)
+		list[i].runs = append(list[i].runs, s.extent)
+	}
+	for _, u := range list {
+		slices.SortFunc(u.runs, func(a, b extent) int { return cmp.Compare(a.off, b.off) })
 	}
 	slices.SortFunc(list, func(a, b use) int {
 		return cmp.Or(cmp.Compare(a.live, b.live), cmp.Compare(a.object, b.object))
@@ -182,46 +184,6 @@ func objectsFor(n, payload int) int { return (n + payload - 1) / payload }
 func (p *plan) cost() int {
 	header := overhead + offExtents + shortDigest + extentSize*(len(p.segments)+p.need())
 	return p.fresh() + p.need()*overhead + header
-}
-
-func (p *plan) waste() int {
-	n := 0
-	for _, u := range p.shared() {
-		n += u.waste()
-	}
-	return n
-}
-
-// settle makes the plan leave an object free at the least, so that there will
-// always be one to write to, and more as far as that is cheap: as many as a
-// version that is all new would take. count is the number of data objects.
-func (p *plan) settle(count int) {
-	for list := p.shared(); len(list) > 0 && p.objects() > count-1; list = p.shared() {
-		p.evict(list[0].object, list[0].live)
-	}
-	room := count - objectsFor(len(p.body), p.payload)
-	for p.objects() > room || p.waste()*wasteShare > len(p.body) {
-		if !p.tidy() {
-			return
-		}
-	}
-}
-
-// tidy brings the rest of one object to the bytes that are written anyway, if
-// that saves an object or reading in vain and the budget allows it.
-func (p *plan) tidy() bool {
-	list := p.shared()
-	slices.SortStableFunc(list, func(a, b use) int { return cmp.Compare(b.waste()*a.live, a.waste()*b.live) })
-	for _, u := range list {
-		next := *p
-		next.segments = slices.Clone(p.segments)
-		next.evict(u.object, u.live)
-		if next.cost() <= tidyBudget && (next.objects() < p.objects() || next.waste() < p.waste()) {
-			*p = next
-			return true
-		}
-	}
-	return false
 }
 
 // compaction plans to move the bytes of a version into one object that is free,

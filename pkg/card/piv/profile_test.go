@@ -105,7 +105,7 @@ func kind(options virtual.Options) cardtest.Kind {
 		Fresh:   func(t *testing.T) *virtual.Card { return newCard(t, options) },
 		Profile: piv.New(piv.Config{DefaultKey: true}),
 		Foreign: untouched,
-		Worn:    1.4,
+		Slowest: 1.25,
 		Bare: func(t *testing.T, c *virtual.Card, n int) virtual.Counts {
 			return bare(t, c, n, options.Quirks.ShortOnly)
 		},

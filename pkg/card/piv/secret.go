@@ -31,7 +31,7 @@ func (m *Medium) Secret(ctx context.Context) ([]byte, error) {
 
 // secret gives nil for an empty object, ErrForeign for one that is not ours.
 func (m *Medium) secret(ctx context.Context) ([]byte, error) {
-	raw, err := m.get(ctx, tagPrinted, all)
+	raw, err := m.get(ctx, tagPrinted)
 	switch {
 	case iso7816.IsStatus(err, iso7816.SWSecurity):
 		return nil, fmt.Errorf("%w: %w", card.ErrPINNeeded, err)
