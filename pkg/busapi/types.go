@@ -48,6 +48,7 @@ type CardInfo struct {
 	PIN        string `json:"pin"`       // none, set, blocked, unknown; empty for a card that can have none
 	PINTries   int64  `json:"pin_tries"` // left, when the card was last looked at; -1 where it does not tell
 	CardKey    bool   `json:"card_key"`  // it can sign, so that a copy of its contents is not the card
+	Repaired   int64  `json:"repaired"`  // when the reader wrote it anew because nothing on it was whole, seconds since the epoch; 0 never
 }
 
 // PINInfo is what a card tells of its PIN now.

@@ -26,6 +26,10 @@ var ErrUnformatted = errors.New("card not formatted")
 // slot holds a whole version, or that written bytes did not read back.
 var ErrDamaged = errors.New("card contents damaged")
 
+// ErrWhole means that the card holds a whole version, so that there is nothing to
+// repair.
+var ErrWhole = errors.New("card holds a whole version")
+
 // ErrBusy means that another program or transaction held the card for as long
 // as the caller was willing to wait.
 var ErrBusy = errors.New("card in use by another program")

@@ -53,6 +53,9 @@ type VersionMedium interface {
 
 	// Verify is as Store.Verify.
 	Verify(ctx context.Context) (Report, error)
+
+	// Repair is as Store.Repair.
+	Repair(ctx context.Context, floor uint64, data []byte) (generation uint64, err error)
 }
 
 // Layout describes a card.

@@ -1,6 +1,7 @@
 package card_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -111,6 +112,59 @@ func TestNoSlots(t *testing.T) {
 	for _, err := range []error{loaded, store.Commit(t.Context(), 1, nil)} {
 		if !errors.Is(err, card.ErrUnsupported) {
 			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// stuck is a card with bytes that do not hold what is written to them: the first
+// eight of each page of a slot's room.
+type stuck struct {
+	card.SlotMedium
+	slot, from, to int
+}
+
+func (s stuck) ReadAt(ctx context.Context, slot, off int, p []byte) error {
+	if err := s.SlotMedium.ReadAt(ctx, slot, off, p); err != nil {
+		return err
+	}
+	for i := range p {
+		if at := off + i; slot == s.slot && at >= s.from && at < s.to {
+			p[i] = 0x55
+		}
+	}
+	return nil
+}
+
+// TestRepairStuck repairs a card with memory that is worn for good: in the room of
+// either slot, or in a header and its table.
+func TestRepairStuck(t *testing.T) {
+	data := bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7, 8}, 200)
+	for _, at := range []stuck{{slot: 0, from: 1000, to: 1010}, {slot: 1, from: 900, to: 2500}, {slot: 0, from: 0, to: 100}, {slot: 1, from: 20, to: 90}} {
+		m := formatted(t)
+		store := card.NewStore(m)
+		for generation := range uint64(2) {
+			if err := store.Commit(t.Context(), 1+generation, append(bytes.Clone(data), byte(generation))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Both headers are damaged.
+		for slot := range card.Slots {
+			if err := m.WriteAt(t.Context(), slot, 30, []byte{0xAA, 0xAA}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at.SlotMedium = m
+		worn := card.NewStore(at)
+		if _, err := worn.Load(t.Context()); !errors.Is(err, card.ErrDamaged) {
+			t.Fatalf("%+v: %v", at, err)
+		}
+		generation, err := worn.Repair(t.Context(), 9, data)
+		if err != nil || generation < 10 {
+			t.Fatalf("%+v: generation %d, %v", at, generation, err)
+		}
+		object, err := worn.Load(t.Context())
+		if err != nil || object.Generation != generation || !bytes.Equal(object.Data, data) {
+			t.Errorf("%+v: generation %d loaded, %v", at, object.Generation, err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -112,6 +113,9 @@ func cardLine(p *printer, c busapi.CardInfo) string {
 	}
 	if c.CardKey {
 		state += ", card key"
+	}
+	if c.Repaired > 0 {
+		state += ", written anew on " + time.Unix(c.Repaired, 0).Format(time.DateOnly) + " because nothing on it was whole"
 	}
 	return state
 }

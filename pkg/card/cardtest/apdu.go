@@ -16,6 +16,9 @@ type Kind struct {
 	Profile card.Profile
 	Foreign func(t *testing.T, c *virtual.Card) // fails if objects that are not ours are not as they were
 
+	// Wear changes a byte of a piece of a version that is on the card.
+	Wear func(t *testing.T, c *virtual.Card, piece []byte)
+
 	// Slowest is what any load may take after small changes, as a multiple of the bare
 	// transfer's time. The median has a bar of its own.
 	Slowest float64

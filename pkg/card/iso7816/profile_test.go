@@ -109,6 +109,7 @@ func kind(quirks virtual.Quirks) cardtest.Kind {
 		Fresh:   func(t *testing.T) *virtual.Card { return newCard(t, quirks) },
 		Profile: iso7816.Open,
 		Slowest: 1.15,
+		Wear:    wear,
 		Foreign: func(t *testing.T, c *virtual.Card) {
 			t.Helper()
 			if !reflect.DeepEqual(c.Files()[:len(foreign())], foreign()) {
@@ -128,6 +129,24 @@ func send(t *testing.T, c *virtual.Card, apdu ...byte) {
 	}
 }
 
+// wear changes a byte of a file that has a piece of a version.
+func wear(t *testing.T, c *virtual.Card, piece []byte) {
+	t.Helper()
+	files := c.Files()
+	for _, dir := range files {
+		for _, file := range dir.Children {
+			if at := bytes.Index(file.Data, piece); at >= 0 {
+				file.Data[at] ^= 0x10
+				if err := c.Replace(files); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+		}
+	}
+	t.Fatal("the piece is not on the card")
+}
+
 // bare reads the first n bytes of slot A by READ BINARY.
 func bare(t *testing.T, c *virtual.Card, n int) virtual.Counts {
 	t.Helper()
@@ -141,6 +160,8 @@ func bare(t *testing.T, c *virtual.Card, n int) virtual.Counts {
 }
 
 func TestCuts(t *testing.T) { cardtest.TestCuts(t, kind(virtual.Quirks{})) }
+
+func TestRepair(t *testing.T) { cardtest.TestRepair(t, kind(virtual.Quirks{})) }
 
 func TestEffort(t *testing.T) {
 	large := kind(virtual.Quirks{})

@@ -106,10 +106,26 @@ func kind(options virtual.Options) cardtest.Kind {
 		Profile: piv.New(piv.Config{DefaultKey: true}),
 		Foreign: untouched,
 		Slowest: 1.25,
+		Wear:    wear,
 		Bare: func(t *testing.T, c *virtual.Card, n int) virtual.Counts {
 			return bare(t, c, n, options.Quirks.ShortOnly)
 		},
 	}
+}
+
+// wear changes a byte of an object that has a piece of a version.
+func wear(t *testing.T, c *virtual.Card, piece []byte) {
+	t.Helper()
+	for tag, contents := range c.Objects() {
+		if at := bytes.Index(contents, piece); at >= 0 {
+			contents[at] ^= 0x10
+			if err := c.SetObject(tag, contents); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("the piece is not on the card")
 }
 
 // bare reads as many of the fullest objects as hold n bytes, by GET DATA.
@@ -149,6 +165,10 @@ func bare(t *testing.T, c *virtual.Card, n int, short bool) virtual.Counts {
 }
 
 func TestCuts(t *testing.T) { cardtest.TestCuts(t, kind(virtual.Options{Capacity: 16 << 10})) }
+
+func TestRepair(t *testing.T) {
+	cardtest.TestRepair(t, kind(virtual.Options{Capacity: 16 << 10}))
+}
 
 // TestEffort measures a card as large as a YubiKey, once with extended lengths
 // and once without.

@@ -158,7 +158,7 @@ func (d *Daemon) card() busapi.CardInfo {
 	info := busapi.CardInfo{
 		State: s.Status.String(), Profile: f.profile, Identity: f.identity, Capacity: f.capacity, Used: f.used,
 		Needed: f.needed, LeftOut: f.leftOut, Elsewhere: f.elsewhere,
-		Generation: s.Generation, Detail: s.Detail, PINTries: -1, CardKey: f.key != "",
+		Generation: s.Generation, Detail: s.Detail, PINTries: -1, CardKey: f.key != "", Repaired: f.repaired,
 	}
 	if f.hasPIN {
 		info.PIN, info.PINTries = f.pin.State.String(), int64(f.pin.Tries)

@@ -95,8 +95,7 @@ func (d *Daemon) open(bus start.Bus, env func(string) string) error {
 	if d.plans, err = openPlans(d.cfg.StateDir, d.now, d.log); err != nil {
 		return err
 	}
-	d.mirror = newMirror(d.store, d.log, d.cardChanged)
-	d.mirror.records, d.mirror.keyOf, d.mirror.wiped = &d.records, d.keyOf, d.wiped
+	d.mirror = d.newMirror()
 	if d.mirror.reader, err = newCardReader(d.cfg.Card, env, d.mirror.notice, d.log); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // ledger is what the upkeep of the store remembers across restarts: which snapshots
-// are being restored, and how far the scrub is. It lies beside the store, as a small
+// are being restored, how far the scrub is, and which cards are whose. It lies beside the store, as a small
 // file that is replaced as a whole. It is safe for concurrent use.
 type ledger struct {
 	file string
@@ -28,8 +28,9 @@ type ledger struct {
 
 // ledgerPages is the file. Times are seconds since the epoch.
 type ledgerPages struct {
-	Held  map[string]int64 `json:"held"` // "vault/snapshot": until when
-	Scrub scrubMark        `json:"scrub"`
+	Held  map[string]int64    `json:"held"` // "vault/snapshot": until when
+	Scrub scrubMark           `json:"scrub"`
+	Cards map[string]cardMark `json:"cards"` // by identity
 }
 
 // scrubMark is how far the scrub is.
@@ -47,7 +48,7 @@ const holdTime = 7 * 24 * time.Hour
 // openLedger reads the ledger. One that does not read is begun anew: it says nothing that
 // cannot be found out again.
 func openLedger(file string) (*ledger, error) {
-	l := &ledger{file: file, pages: ledgerPages{Held: make(map[string]int64)}}
+	l := &ledger{file: file, pages: ledgerPages{Held: make(map[string]int64), Cards: make(map[string]cardMark)}}
 	raw, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return l, nil
@@ -61,6 +62,9 @@ func openLedger(file string) (*ledger, error) {
 	}
 	if l.pages.Held == nil {
 		l.pages.Held = make(map[string]int64)
+	}
+	if l.pages.Cards == nil {
+		l.pages.Cards = make(map[string]cardMark)
 	}
 	return l, nil
 }

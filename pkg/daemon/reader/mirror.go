@@ -22,8 +22,11 @@ type mirror struct {
 	records *sync.Mutex                    // held while a vault's record is changed
 	keyOf   func(string) ed25519.PublicKey // of a paired device
 	reader  card.Reader                    // nil: no card reader is configured
+	known   *ledger
 	log     *slog.Logger
+	now     func() time.Time
 	changed func(session.CardState)
+	event   func(kind string, fields map[string]any)
 	wiped   func(vault.VaultID) bool // were the data of this vault deleted?
 
 	turn chan struct{} // a token while the card is in use
@@ -50,6 +53,7 @@ type cardFacts struct {
 	needed, leftOut   int64 // bytes of the critical part: all, and what does not fit
 	elsewhere         int64 // bytes of the bulk part, which never goes to the card
 	blank             bool
+	repaired          int64  // when it was written anew because nothing on it was whole, seconds since the epoch; 0 never
 	authorization     string // the record on the card
 	abilities
 }
@@ -57,9 +61,11 @@ type cardFacts struct {
 // cardTime bounds one visit to the card. Real cards write 4 to 10 kB a second.
 const cardTime = 2 * time.Minute
 
-func newMirror(store vaultStore, log *slog.Logger, changed func(session.CardState)) *mirror {
+func (d *Daemon) newMirror() *mirror {
 	return &mirror{
-		store: store, log: log, changed: changed, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		store: d.store, records: &d.records, keyOf: d.keyOf, wiped: d.wiped, known: d.ledger, log: d.log, now: d.now,
+		changed: d.cardChanged, event: d.event,
+		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		seen: sight{state: session.CardState{Status: session.CardNone}},
 	}
 }

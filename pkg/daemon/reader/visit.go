@@ -36,21 +36,29 @@ func (v *visit) sync(ctx context.Context, asking vault.VaultID) error {
 		v.state = session.CardState{Status: session.CardUnformatted, Detail: "the card was never prepared"}
 		return nil
 	}
-	object, err := v.objects.Load(ctx)
+	if mark, ok := v.known.card(v.facts.identity); ok {
+		v.facts.repaired = mark.Repaired
+	}
+	object, err := v.load(ctx)
 	switch {
 	case errors.Is(err, card.ErrBlank):
 		return v.begin(ctx, asking)
+	case errors.Is(err, card.ErrDamaged):
+		return v.repair(ctx, err)
 	case err != nil:
 		return err
 	}
 	return v.compare(ctx, object, asking)
 }
 
-// begin gives a blank card to the vault that asks; when none does, to the only
-// one that there is and reads.
+// begin gives a blank card to the vault that it was to be written for before; else to
+// the one that asks; when none does, to the only one that there is and reads.
 func (v *visit) begin(ctx context.Context, asking vault.VaultID) error {
 	v.facts.blank = true
 	v.state = session.CardState{Status: session.CardOK, Detail: "blank"}
+	if id, ok := v.knownVault(); ok {
+		asking = id
+	}
 	if asking.IsZero() {
 		records, err := readable(v.store, v.log)
 		if err != nil || len(records) != 1 {
@@ -91,7 +99,10 @@ func (v *visit) compare(ctx context.Context, object card.Object, asking vault.Va
 		return err
 	}
 	// What is written next is newer than a version, too, that has worn since.
-	return v.decide(ctx, p, list, max(object.Generation, object.Lost), asking.IsZero())
+	if err := v.decide(ctx, p, list, max(object.Generation, object.Lost), asking.IsZero()); err != nil || v.state.Status != session.CardOK {
+		return err
+	}
+	return v.own(v.on, v.state.Generation)
 }
 
 // decide brings up to date what is older: the card or the store. A card that was
@@ -212,6 +223,9 @@ func (v *visit) erase(ctx context.Context, id vault.VaultID, generation uint64) 
 // with what is there, or with each other, so that a store that shares what versions
 // have in common writes all of them.
 func (v *visit) blank(ctx context.Context, id vault.VaultID, generation uint64) error {
+	if err := v.own(id, generation+card.Slots); err != nil {
+		return err
+	}
 	for n := range card.Slots {
 		empty := make([]byte, max(v.facts.capacity, int64(len(erasedMagic)+len(id))))
 		rand.Read(empty[copy(empty, erasedMagic)+copy(empty[len(erasedMagic):], id[:]):]) // never fails
@@ -241,28 +255,44 @@ func openToAll(r vault.Record) bool {
 
 // write puts the newest snapshot's critical part on the card.
 func (v *visit) write(ctx context.Context, id vault.VaultID, generation uint64) error {
+	p, data, err := v.collect(id)
+	if err != nil || data == nil {
+		return err
+	}
+	if err := v.own(id, generation); err != nil {
+		return err
+	}
+	if err := v.objects.Commit(ctx, generation, data); err != nil {
+		return v.full(err, p.Snapshot.Seq, generation-1)
+	}
+	v.wrote(p, data, generation)
+	return nil
+}
+
+// collect makes what goes on the card for a vault; no data if it has no snapshot.
+func (v *visit) collect(id vault.VaultID) (p vault.Portable, data []byte, err error) {
 	record, err := v.store.Vault(id)
 	if err != nil {
-		return err
+		return p, nil, err
 	}
 	list, err := v.store.Snapshots(id)
 	if len(list) == 0 {
-		return err
+		return p, nil, err
 	}
-	p, err := vault.NewPortable(record, list[0], func(b vault.BlobID) ([]byte, error) { return v.store.Get(id, b) })
+	p, err = vault.NewPortable(record, list[0], func(b vault.BlobID) ([]byte, error) { return v.store.Get(id, b) })
 	if err != nil {
-		return err
+		return p, nil, err
 	}
-	data, err := p.Marshal()
-	if err != nil {
-		return err
+	if data, err = p.Marshal(); err != nil {
+		return p, nil, err
 	}
 	v.on, v.facts.needed = id, int64(len(data))
 	v.facts.elsewhere = bulk(list[0], p)
-	if err := v.objects.Commit(ctx, generation, data); err != nil {
-		return v.full(err, list[0].Seq, generation-1)
-	}
-	v.facts.used, v.facts.blank, v.facts.authorization = int64(len(data)), false, string(record.Authorization)
+	return p, data, nil
+}
+
+// wrote takes note of what is on the card now.
+func (v *visit) wrote(p vault.Portable, data []byte, generation uint64) {
+	v.facts.used, v.facts.blank, v.facts.authorization = int64(len(data)), false, string(p.Record.Authorization)
 	v.state = session.CardState{Status: session.CardOK, Generation: generation}
-	return nil
 }
