@@ -69,6 +69,10 @@ var ErrPINBlocked = errors.New("PIN blocked")
 // transaction.
 var ErrPINNeeded = errors.New("PIN needed")
 
+// ErrPINExists means that the card has a PIN and asks for it, so that it cannot be
+// given one; it can be changed. No try was spent.
+var ErrPINExists = errors.New("card has a PIN already")
+
 // ErrPINFormat means that the card does not take a PIN of that length or with
 // those characters. No try was spent.
 var ErrPINFormat = errors.New("PIN of a form that the card does not take")

@@ -38,8 +38,13 @@ type PINStatus struct {
 // ErrPINBlocked, one that the card cannot have ErrPINFormat and costs no try,
 // and what a card cannot do ErrUnsupported. PINs are bytes, usually ASCII digits.
 type PIN interface {
-	// PINStatus tells how the PIN stands. It never costs a try.
+	// PINStatus tells how the PIN stands, as far as that is known without a question that
+	// some card might count as a wrong PIN.
 	PINStatus(ctx context.Context) (PINStatus, error)
+
+	// QueryPIN asks the card how its PIN stands, before somebody enters it. By the
+	// standards that costs no try.
+	QueryPIN(ctx context.Context) (PINStatus, error)
 
 	// VerifyPIN shows the PIN to the card, which counts wrong ones.
 	VerifyPIN(ctx context.Context, pin []byte) error

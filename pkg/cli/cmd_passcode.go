@@ -43,6 +43,7 @@ func (a *app) setPasscodeCommand(use, short, doing string, change bool) *cobra.C
 // pinFlag is the one that the card's PIN comes by.
 func (o *owner) pinFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.pinFile, "pin-file", "", "read the card's PIN from the first line of this `FILE`")
+	cmd.Flags().BoolVar(&o.last, "last-try", false, "do not ask first where the card's PIN has one try left")
 }
 
 func (a *app) setPasscode(ctx context.Context, req busapi.PasscodeRequest, answers *owner) error {

@@ -99,16 +99,17 @@ func (a *app) presentPIN(ctx context.Context, c *busapi.ReaderClient, f pinFlags
 	case now.PIN == "none":
 		return "", fmt.Errorf("%w: it has no PIN", busapi.ErrCard)
 	case now.Tries == 1 && !f.sure:
-		if err := a.lastTry(ctx); err != nil {
+		if err := a.lastTry(ctx, "--yes"); err != nil {
 			return "", err
 		}
 	}
 	return a.code(ctx, fmt.Sprintf("The card's PIN (%s): ", triesText(now.Tries)), f.pin, "PIN", "--pin-file")
 }
 
-func (a *app) lastTry(ctx context.Context) error {
+// lastTry asks whether the last try is to be spent; flag is what says so beforehand.
+func (a *app) lastTry(ctx context.Context, flag string) error {
 	if a.noInput {
-		return fmt.Errorf("%w: one try is left, and --yes is missing", busapi.ErrInputNeeded)
+		return fmt.Errorf("%w: one try is left, and %s is missing", busapi.ErrInputNeeded, flag)
 	}
 	yes, err := a.yes(ctx, "One try is left: a wrong PIN blocks the card's PIN. Go on?")
 	if err == nil && !yes {

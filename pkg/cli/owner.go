@@ -22,6 +22,7 @@ type owner struct {
 	passcode string // from a flag
 	file     string // holds the passcode; read when it is asked for, for the reader shows none before
 	pinFile  string // holds the card's PIN
+	last     bool   // the PIN may be its last try
 	asked    func() // a note about the time that it takes is not due any more
 	attends  bool   // it is no command that asks, but scrctl agent: see attend.go
 
@@ -86,9 +87,6 @@ func (o *owner) PairingPasscode(ctx context.Context, _ string, retry bool) (code
 // CardPIN implements busapi.Prompter (step 618).
 func (o *owner) CardPIN(ctx context.Context, reader string, left int64, retry bool) (pin string, err error) {
 	defer func() { o.refuse(err) }()
-	if !retry && o.pinFile != "" {
-		return readSecretFile(ctx, o.pinFile, "PIN")
-	}
 	if !retry && o.file != "" { // a recovery code, or whatever it is
 		return readSecretFile(ctx, o.file, "recovery code")
 	}
@@ -100,7 +98,12 @@ func (o *owner) CardPIN(ctx context.Context, reader string, left int64, retry bo
 	} else {
 		o.another(retry)
 	}
-	return o.code(ctx, fmt.Sprintf("PIN of the card in %s: ", printable(reader)), "", "PIN", "--pin-file")
+	if left == 1 && !o.last {
+		if err := o.lastTry(ctx, "--last-try"); err != nil {
+			return "", err
+		}
+	}
+	return o.code(ctx, fmt.Sprintf("PIN of the card in %s (%s): ", printable(reader), triesText(left)), o.pinFile, "PIN", "--pin-file")
 }
 
 // NewPasscode implements busapi.Prompter.

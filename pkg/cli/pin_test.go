@@ -135,12 +135,8 @@ func TestCardLine(t *testing.T) {
 // tries.
 func (w *world) asksForPIN(method, right string, tries int64) {
 	w.device.On(method, func(ctx context.Context, p busapi.Prompter) error {
-		for left := tries; left > 0; left-- {
-			known := left
-			if left == tries {
-				known = -1
-			}
-			pin, err := p.CardPIN(ctx, "pi", known, left < tries)
+		for left := tries; left != 0; left-- {
+			pin, err := p.CardPIN(ctx, "pi", left, left < tries)
 			if err != nil {
 				return err
 			}
@@ -160,20 +156,27 @@ func TestPINOfTheReader(t *testing.T) {
 		args        []string
 		code        int
 		says        string
+		tries       int64
 	}{
-		{"file", "", []string{"--pin-file", right, "--no-input"}, 0, ""},
-		{"pipe", "123456\n", nil, 0, "PIN of the card in pi: "},
-		{"wrong file", "", []string{"--pin-file", wrong}, 5, "2 tries left"},
-		{"wrong pipe", "654321\n123456\n", nil, 5, "2 tries left"},
-		{"nothing", "", []string{"--no-input"}, 2, "--pin-file is missing"},
-		{"empty line", "\n", nil, 10, "no PIN was entered"},
+		{"file", "", []string{"--pin-file", right, "--no-input"}, 0, "", 3},
+		{"pipe", "123456\n", nil, 0, "PIN of the card in pi (3 tries left): ", 3},
+		{"wrong file", "", []string{"--pin-file", wrong}, 5, "2 tries left", 3},
+		{"wrong pipe", "654321\n123456\n", nil, 5, "2 tries left", 3},
+		{"nothing", "", []string{"--no-input"}, 2, "--pin-file is missing", 3},
+		{"empty line", "\n", nil, 10, "no PIN was entered", 3},
+		{"last try, file", "", []string{"--pin-file", right, "--no-input"}, 2, "one try is left, and --last-try is missing", 1},
+		{"last try, file, sure", "", []string{"--pin-file", right, "--no-input", "--last-try"}, 0, "", 1},
+		{"last try, file, no", "n\n", []string{"--pin-file", right}, 10, "One try is left", 1},
+		{"last try, pipe, yes", "y\n123456\n", nil, 0, "(1 try left): ", 1},
+		{"last try, pipe, no", "n\n123456\n", nil, 10, "One try is left", 1},
+		{"silent card", "123456\n", nil, 0, "does not say how many tries are left", -1},
 	} {
 		for method, command := range map[string][]string{
 			"Reprovision": {"reprovision", "--yes"}, "SetPasscode": {"passcode", "set", "--card-pin"},
 		} {
 			t.Run(method+"/"+c.name, func(t *testing.T) {
 				w := newWorld(t)
-				w.asksForPIN(method, "123456", 3)
+				w.asksForPIN(method, "123456", c.tries)
 				r := runOn(w.bus, c.stdin, append(command, c.args...)...)
 				if r.code != c.code || !strings.Contains(r.err, c.says) {
 					t.Errorf("got %+v", r)
@@ -199,7 +202,7 @@ func TestPINAgainAtATerminal(t *testing.T) {
 	w.asksForPIN("Reprovision", "123456", 3)
 	ended, _ := x.start(t.Context(), w.bus.Env, "reprovision", "--yes")
 	for i, pin := range []string{"654321", "123456"} {
-		x.when("PIN of the card in pi: ", i+1)
+		x.when(fmt.Sprintf("PIN of the card in pi (%d tries left): ", 3-i), 1)
 		bustest.Until(t, "echo off", func() bool { return !x.echo() })
 		x.enter(pin)
 	}

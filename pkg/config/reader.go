@@ -62,6 +62,9 @@ type Card struct {
 	// is empty, only a card with the key that it came with can be written.
 	ManagementKeyFile string `toml:"management_key_file"`
 	ShortAPDUs        bool   `toml:"short_apdus"` // for readers that pass no extended ones
+	// NoPINQuery is for cards with a file system that count the question how many tries
+	// are left as a wrong PIN.
+	NoPINQuery bool `toml:"no_pin_query"`
 }
 
 // DefaultReader is what holds where the file says nothing.

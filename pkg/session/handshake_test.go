@@ -21,7 +21,7 @@ func TestPairedDeviceIsServed(t *testing.T) {
 	if err != nil || hello.Name != "phone/Robin's phone" {
 		t.Fatalf("Hello = %+v, %v", hello, err)
 	}
-	want := session.CardState{Status: session.CardFull, Generation: 7, Need: 10, Have: 5, Detail: "small"}
+	want := session.CardState{Status: session.CardFull, Generation: 7, Need: 10, Have: 5, Detail: "small", PIN: session.PINTries{Known: true, Left: 1}}
 	if hello.Card != want {
 		t.Errorf("card = %+v; want %+v", hello.Card, want)
 	}

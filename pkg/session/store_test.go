@@ -72,7 +72,7 @@ func (s *store) Disconnected(p session.Peer, _ error) {
 }
 
 func (s *store) Hello(_ context.Context, p session.Peer, theirs session.Hello) (session.Hello, error) {
-	card := session.CardState{Status: session.CardFull, Generation: 7, Need: 10, Have: 5, Detail: "small"}
+	card := session.CardState{Status: session.CardFull, Generation: 7, Need: 10, Have: 5, Detail: "small", PIN: session.PINTries{Known: true, Left: 1}}
 	return session.Hello{Name: p.ID + "/" + theirs.Name, Card: card, Run: session.ID{7}}, s.failure()
 }
 

@@ -76,6 +76,14 @@ type CardState struct {
 	Generation uint64
 	Need, Have uint64 // bytes
 	Detail     string // for people, up to MaxText bytes
+	PIN        PINTries
+}
+
+// PINTries is how many tries are left for the card's PIN. The zero value says that
+// it is not known.
+type PINTries struct {
+	Known bool
+	Left  uint32
 }
 
 // Hello is what each side says first.

@@ -55,13 +55,17 @@ func readIDs(list [][]byte) ([]ID, error) {
 }
 
 func writeCard(c CardState) *sessionpb.CardState {
-	return &sessionpb.CardState{
+	state := &sessionpb.CardState{
 		State:      sessionpb.CardState_State(c.Status),
 		Generation: c.Generation,
 		Need:       c.Need,
 		Have:       c.Have,
 		Detail:     tame(c.Detail, MaxText),
 	}
+	if c.PIN.Known {
+		state.PinTries = &c.PIN.Left
+	}
+	return state
 }
 
 func readCard(c *sessionpb.CardState) CardState {
@@ -75,6 +79,7 @@ func readCard(c *sessionpb.CardState) CardState {
 		Need:       c.GetNeed(),
 		Have:       c.GetHave(),
 		Detail:     tame(c.GetDetail(), MaxText),
+		PIN:        PINTries{Known: c != nil && c.PinTries != nil, Left: c.GetPinTries()},
 	}
 }
 

@@ -17,8 +17,8 @@ const maxPIN = 16
 
 // Config says what a card does not.
 type Config struct {
-	PIN      byte // qualifier of the reference data, 0 for DefaultPIN
-	AskTries bool // a VERIFY without data costs no try on this kind of card
+	PIN     byte // qualifier of the reference data, 0 for DefaultPIN
+	NoQuery bool // a VERIFY without data counts as a wrong PIN on this kind of card
 }
 
 // New makes the card.Profile of cards with a file system, for those of which
@@ -36,20 +36,34 @@ type pinState struct {
 	last     *card.PINStatus // by a VERIFY that failed
 }
 
-// PINStatus implements card.PIN. Unless Config.AskTries allows to ask, the card
-// is not asked, and what is known is what a wrong PIN has told.
+// PINStatus implements card.PIN. The card is not asked: what is known is what QueryPIN
+// or a wrong PIN has told in this transaction.
 func (m *Medium) PINStatus(ctx context.Context) (card.PINStatus, error) {
-	if !m.config.AskTries {
-		return m.pin.known(), ctx.Err()
+	return m.pin.known(), ctx.Err()
+}
+
+// QueryPIN implements card.PIN.
+func (m *Medium) QueryPIN(ctx context.Context) (card.PINStatus, error) {
+	status, _, err := m.query(ctx)
+	return status, pinFailure("query", err)
+}
+
+// query asks the card, unless Config forbids it. off tells that the card has a PIN and
+// does not ask for it, or has none.
+func (m *Medium) query(ctx context.Context) (status card.PINStatus, off bool, err error) {
+	if m.config.NoQuery {
+		return m.pin.known(), false, ctx.Err()
 	}
-	status, err := m.reference().Status(ctx)
-	if err != nil {
-		return status, fmt.Errorf("cannot ask for the PIN's tries: %w", err)
+	if status, err = m.reference().Status(ctx); err != nil {
+		return status, false, err
 	}
-	if status.Verified && !m.pin.verified { // nobody has shown it: it is not asked for
-		status = card.PINStatus{State: card.PINNone, Tries: -1}
+	if status.Verified && !m.pin.verified { // nobody has shown it
+		status, off = card.PINStatus{State: card.PINNone, Tries: -1}, true
 	}
-	return status, nil
+	if !status.Verified {
+		m.pin = pinState{last: &status}
+	}
+	return status, off, nil
 }
 
 func (p *pinState) known() card.PINStatus {
@@ -101,16 +115,30 @@ func (m *Medium) UnblockPIN(ctx context.Context, puk, new []byte) error {
 }
 
 // SetPIN implements card.PIN. A card that has a PIN and does not ask for it
-// keeps that one: pin must be it.
+// keeps that one: pin must be it, and a wrong one costs a try. One that has a PIN
+// and asks for it is not shown pin, which costs no try.
 func (m *Medium) SetPIN(ctx context.Context, pin []byte) error {
-	err := m.reference().Set(ctx, pin)
-	if errors.Is(err, card.ErrPINNeeded) || errors.Is(err, card.ErrUnsupported) {
+	return pinFailure("set", m.setPIN(ctx, pin))
+}
+
+func (m *Medium) setPIN(ctx context.Context, pin []byte) error {
+	status, off, err := m.query(ctx)
+	switch {
+	case err != nil:
+		return err
+	case status.State == card.PINBlocked:
+		return card.ErrPINBlocked
+	case status.State == card.PINSet:
+		return card.ErrPINExists
+	}
+	err = m.reference().Set(ctx, pin)
+	if off && (errors.Is(err, card.ErrPINNeeded) || errors.Is(err, card.ErrUnsupported)) {
 		if enabled := m.reference().Enable(ctx, pin); enabled == nil || errors.Is(enabled, card.ErrPIN) {
 			err = enabled
 		}
 	}
 	m.pin = pinState{}
-	return pinFailure("set", err)
+	return err
 }
 
 // ClearPIN implements card.PIN.

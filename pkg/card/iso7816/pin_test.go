@@ -21,8 +21,11 @@ func withPIN(t *testing.T, c *virtual.Card, config iso7816.Config) card.PIN {
 
 func wantStatus(t *testing.T, m card.PIN, want card.PINStatus) {
 	t.Helper()
-	if got, err := m.PINStatus(t.Context()); err != nil || got != want {
+	if got, err := m.QueryPIN(t.Context()); err != nil || got != want {
 		t.Fatalf("got %+v, %v, want %+v", got, err, want)
+	}
+	if got, err := m.PINStatus(t.Context()); err != nil || got != want {
+		t.Fatalf("known %+v, %v, want %+v", got, err, want)
 	}
 }
 
@@ -45,7 +48,7 @@ func fine(t *testing.T, err error) {
 func TestPIN(t *testing.T) {
 	c, err := virtual.New(virtual.Options{})
 	fine(t, err)
-	ask, ctx := iso7816.Config{AskTries: true}, t.Context()
+	ask, ctx := iso7816.Config{}, t.Context()
 	m := withPIN(t, c, ask)
 	wantStatus(t, m, card.PINStatus{State: card.PINNone, Tries: -1})
 	want(t, m.VerifyPIN(ctx, []byte("1234")), card.ErrUnsupported)
@@ -59,7 +62,18 @@ func TestPIN(t *testing.T) {
 	fine(t, m.(card.Medium).Format(ctx, 4096))
 	fine(t, m.ChangePIN(ctx, []byte("1234"), []byte("567890")))
 
-	m = withPIN(t, c, iso7816.Config{}) // a kind of card that must not be asked
+	// Whoever takes that for a card without a PIN loses no try.
+	for _, config := range []iso7816.Config{ask, {NoQuery: true}} {
+		for range 4 {
+			if err := withPIN(t, c, config).SetPIN(ctx, []byte("9999")); err == nil || errors.Is(err, card.ErrPIN) {
+				t.Fatalf("got %v", err)
+			}
+		}
+	}
+	want(t, withPIN(t, c, ask).SetPIN(ctx, []byte("9999")), card.ErrPINExists)
+	wantStatus(t, withPIN(t, c, ask), card.PINStatus{State: card.PINSet, Tries: 3})
+
+	m = withPIN(t, c, iso7816.Config{NoQuery: true}) // a kind of card that must not be asked
 	wantStatus(t, m, card.PINStatus{State: card.PINUnknown, Tries: -1})
 	for tries := 2; tries >= 0; tries-- {
 		var wrong *card.PINError

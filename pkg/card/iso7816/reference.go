@@ -29,8 +29,7 @@ type Reference struct {
 }
 
 // Status asks by a VERIFY without data. The standard has that tell the tries at
-// no cost; some cards count it as a wrong PIN, so it is for those that are known
-// not to. Status 9000, no PIN being wanted, gives Verified.
+// no cost (ISO/IEC 7816-4, 11.6.6); some cards count it as a wrong PIN all the same. Status 9000, no PIN being wanted, gives Verified.
 func (r Reference) Status(ctx context.Context) (card.PINStatus, error) {
 	_, err := r.Link.Exchange(ctx, Command{INS: insVerify, P2: r.Number})
 	var wrong *card.PINError

@@ -37,6 +37,9 @@ func (m *Medium) PINStatus(ctx context.Context) (card.PINStatus, error) {
 	return status, failure("ask for the PIN's tries", err)
 }
 
+// QueryPIN implements card.PIN.
+func (m *Medium) QueryPIN(ctx context.Context) (card.PINStatus, error) { return m.PINStatus(ctx) }
+
 // VerifyPIN implements card.PIN.
 func (m *Medium) VerifyPIN(ctx context.Context, pin []byte) error {
 	return failure("verify the PIN", m.reference().Verify(ctx, pin))

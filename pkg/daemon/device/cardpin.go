@@ -65,7 +65,7 @@ func (d *Daemon) mayTellPIN(ctx context.Context, s *session.Session) error {
 
 // cardSecret asks for the PIN until the card takes it, blocks it, or the owner gives up.
 func (d *Daemon) cardSecret(ctx context.Context, id [16]byte, p busapi.Prompter) ([]byte, error) {
-	left, retry := int64(-1), false
+	left, retry := triesLeft(d.keeper.card()), false
 	for {
 		pin, err := d.askPIN(ctx, p, left, retry)
 		if err != nil {
@@ -81,6 +81,15 @@ func (d *Daemon) cardSecret(ctx context.Context, id [16]byte, p busapi.Prompter)
 		}
 		left, retry = d.wrongPIN(err), true
 	}
+}
+
+// triesLeft is how many tries the card's PIN has, as the reader last told; -1 if that is
+// not known.
+func triesLeft(c session.CardState) int64 {
+	if !c.PIN.Known {
+		return -1
+	}
+	return int64(c.PIN.Left)
 }
 
 func (d *Daemon) askPIN(ctx context.Context, p busapi.Prompter, left int64, retry bool) (string, error) {
@@ -104,6 +113,7 @@ func (d *Daemon) wrongPIN(err error) (left int64) {
 	if wrong, ok := errors.AsType[*session.RemoteError](err); ok {
 		left = int64(wrong.Left)
 	}
+	d.keeper.setTries(left)
 	d.event("attempt", map[string]any{"what": "card-pin", "left": left})
 	return left
 }

@@ -338,6 +338,13 @@ func (k *keeper) card() session.CardState {
 	return k.hello.Card
 }
 
+// setTries notes how many tries the card's PIN has left; -1 if that is not known.
+func (k *keeper) setTries(left int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hello.Card.PIN = session.PINTries{Known: left >= 0, Left: uint32(max(left, 0))}
+}
+
 func (k *keeper) setCard(c session.CardState) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

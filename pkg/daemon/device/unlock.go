@@ -64,11 +64,14 @@ func (r *restoreRun) prompt(ctx context.Context) (reprovision.Event, error) {
 // askEntry asks for the passcode, or for the card's PIN where that is the passcode. The
 // recovery code does in place of either.
 func (r *restoreRun) askEntry(ctx context.Context) (string, error) {
-	retry, left := r.entered != nil, int64(-1)
+	retry, left, byPIN := r.entered != nil, int64(-1), hasSlot(*r.from, keyring.SlotCardPIN)
+	if byPIN {
+		left = triesLeft(r.keeper.card())
+	}
 	if retry {
 		left = r.entered.left
 	}
-	if !hasSlot(*r.from, keyring.SlotCardPIN) {
+	if !byPIN {
 		return r.prompter.Passcode(ctx, userdata.Printable(r.from.Owner), left, retry)
 	}
 	return r.askPIN(ctx, r.prompter, left, retry)

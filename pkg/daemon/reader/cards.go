@@ -10,6 +10,7 @@ import (
 
 	"github.com/reprovision/reprovision/pkg/card"
 	"github.com/reprovision/reprovision/pkg/card/file"
+	"github.com/reprovision/reprovision/pkg/card/iso7816"
 	"github.com/reprovision/reprovision/pkg/card/pcsc"
 	"github.com/reprovision/reprovision/pkg/card/piv"
 	"github.com/reprovision/reprovision/pkg/card/profile"
@@ -50,7 +51,7 @@ func cardProfile(cfg config.Card) (card.Profile, error) {
 		}
 		tokens.ManagementKey = key
 	}
-	return profile.New(profile.Config{Kind: cfg.Profile, PIV: tokens})
+	return profile.New(profile.Config{Kind: cfg.Profile, PIV: tokens, ISO: iso7816.Config{NoQuery: cfg.NoPINQuery}})
 }
 
 // maxKeyFile is more than the digits of the longest management key, AES-256.

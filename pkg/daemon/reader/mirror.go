@@ -168,7 +168,10 @@ func (m *mirror) stateFor(id vault.VaultID) session.CardState {
 	if good := s.Status == session.CardOK || s.Status == session.CardStale || s.Status == session.CardFull; good && !m.seen.on.IsZero() && m.seen.on != id {
 		// Another device of this reader has its card in: nothing is wrong with
 		// that, and there is no card for this one.
-		return session.CardState{Status: session.CardNone, Detail: "the card in the reader is another device's"}
+		s = session.CardState{Status: session.CardNone, Detail: "the card in the reader is another device's"}
+	}
+	if f := m.seen.facts; f.hasPIN && f.pin.Tries >= 0 { // also for one that is to take that device's place
+		s.PIN = session.PINTries{Known: true, Left: uint32(f.pin.Tries)}
 	}
 	return s
 }

@@ -7,11 +7,17 @@ import (
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/card"
+	"github.com/reprovision/reprovision/pkg/session"
 )
 
 // CardPIN asks the card how its PIN stands.
 func (d *Daemon) CardPIN(ctx context.Context) (busapi.PINInfo, error) {
-	return d.withPIN(ctx, "PIN", nothing)
+	return d.withPIN(ctx, "PIN", queryPIN)
+}
+
+func queryPIN(ctx context.Context, p card.PIN) error {
+	_, err := p.QueryPIN(ctx)
+	return err
 }
 
 // CardSetPIN gives the card a PIN. A PUK says that it has one already, which is
@@ -49,8 +55,6 @@ func (d *Daemon) CardClearPIN(ctx context.Context, codes busapi.PINCodes) (busap
 	return d.withPIN(ctx, "PIN", func(ctx context.Context, p card.PIN) error { return p.ClearPIN(ctx, []byte(codes.PIN)) })
 }
 
-func nothing(context.Context, card.PIN) error { return nil }
-
 func errNoCode(name string) error {
 	return fmt.Errorf("%w: %s is missing", busapi.ErrInvalidArguments, name)
 }
@@ -60,16 +64,25 @@ func errNoCode(name string) error {
 func (d *Daemon) withPIN(ctx context.Context, code string, do func(context.Context, card.PIN) error) (busapi.PINInfo, error) {
 	try := func(ctx context.Context, _ card.Medium, p card.PIN) error { return do(ctx, p) }
 	st, err := d.tryPIN(ctx, try)
-	if st.Verified && st.Tries < 0 { // with the PIN shown the card does not tell its tries
-		if now, again := d.tryPIN(ctx, func(context.Context, card.Medium, card.PIN) error { return nil }); again == nil {
-			st = now
-		}
-	}
 	d.tellAttempt(err)
 	return busapi.PINInfo{PIN: st.State.String(), Tries: int64(st.Tries)}, pinError(err, code)
 }
 
+// tryPIN does something with the card's PIN in a transaction. What is known of the PIN
+// then is for whoever asks the owner for it next.
 func (d *Daemon) tryPIN(ctx context.Context, do func(context.Context, card.Medium, card.PIN) error) (card.PINStatus, error) {
+	st, err := d.oncePIN(ctx, do)
+	if st.Verified && st.Tries < 0 { // with the PIN shown the card does not tell its tries
+		query := func(ctx context.Context, _ card.Medium, p card.PIN) error { return queryPIN(ctx, p) }
+		if now, again := d.oncePIN(ctx, query); again == nil {
+			st = now
+		}
+	}
+	d.presence.tellAll(session.Event{Kind: session.EventCard})
+	return st, err
+}
+
+func (d *Daemon) oncePIN(ctx context.Context, do func(context.Context, card.Medium, card.PIN) error) (card.PINStatus, error) {
 	pulls, st := d.mirror.pulled(), card.PINStatus{Tries: -1}
 	err := d.mirror.visit(ctx, func(ctx context.Context, m card.Medium) error {
 		p, ok := m.(card.PIN)
@@ -118,7 +131,7 @@ func pinError(err error, code string) error {
 		return refusal{fmt.Sprintf("wrong %s, %d left before it is blocked", code, wrong.Tries), busapi.ErrWrongPIN}
 	case errors.Is(err, card.ErrPIN):
 		return refusal{"wrong " + code, busapi.ErrWrongPIN}
-	case errors.Is(err, card.ErrPINFormat):
+	case errors.Is(err, card.ErrPINFormat), errors.Is(err, card.ErrPINExists):
 		return fmt.Errorf("%w: %w", busapi.ErrInvalidArguments, err)
 	}
 	return fmt.Errorf("%w: %w", busapi.ErrCard, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/reprovision/reprovision/pkg/card"
 	"github.com/reprovision/reprovision/pkg/card/piv"
 	"github.com/reprovision/reprovision/pkg/card/virtual"
+	"github.com/reprovision/reprovision/pkg/vault"
 )
 
 // direct lends a virtual PIV card without PC/SC; nil is no card. Each
@@ -59,6 +60,7 @@ func (r *rig) wantPIN(got busapi.PINInfo, state string, tries int64) {
 
 func TestCardPIN(t *testing.T) {
 	r, slot := newTokenRig(t, virtual.PIV{})
+	r.insert()
 	ctx, codes := t.Context(), busapi.PINCodes{PIN: virtual.DefaultPIN, New: "654321"}
 	got, err := r.d.CardPIN(ctx)
 	r.must(err)
@@ -76,6 +78,9 @@ func TestCardPIN(t *testing.T) {
 		r.wantPIN(got, state, left)
 		if info := r.d.card(); info.PINTries != left || info.PIN != state {
 			t.Errorf("the card is %+v with %d tries left", info, left)
+		}
+		if told := r.d.mirror.stateFor(vault.VaultID{}).PIN; !told.Known || int64(told.Left) != left {
+			t.Errorf("a device is told of %+v with %d tries left", told, left)
 		}
 		if strings.Contains(err.Error(), codes.PIN) || strings.Contains(err.Error(), codes.New) {
 			t.Errorf("the error tells a PIN: %v", err)

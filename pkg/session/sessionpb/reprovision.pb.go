@@ -629,6 +629,7 @@ type CardState struct {
 	Need          uint64                 `protobuf:"varint,3,opt,name=need,proto3" json:"need,omitempty"` // bytes
 	Have          uint64                 `protobuf:"varint,4,opt,name=have,proto3" json:"have,omitempty"` // bytes
 	Detail        string                 `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	PinTries      *uint32                `protobuf:"varint,6,opt,name=pin_tries,json=pinTries,proto3,oneof" json:"pin_tries,omitempty"` // left for the card's PIN; absent where that is not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -696,6 +697,13 @@ func (x *CardState) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *CardState) GetPinTries() uint32 {
+	if x != nil && x.PinTries != nil {
+		return *x.PinTries
+	}
+	return 0
 }
 
 type EventsRequest struct {
@@ -3077,7 +3085,7 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\vreader_name\x18\x02 \x01(\tR\n" +
 	"readerName\x12-\n" +
 	"\x04card\x18\x03 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\x12\x10\n" +
-	"\x03run\x18\x04 \x01(\fR\x03run\"\x96\x02\n" +
+	"\x03run\x18\x04 \x01(\fR\x03run\"\xc6\x02\n" +
 	"\tCardState\x125\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1f.reprovision.v1.CardState.StateR\x05state\x12\x1e\n" +
 	"\n" +
@@ -3085,7 +3093,8 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"generation\x12\x12\n" +
 	"\x04need\x18\x03 \x01(\x04R\x04need\x12\x12\n" +
 	"\x04have\x18\x04 \x01(\x04R\x04have\x12\x16\n" +
-	"\x06detail\x18\x05 \x01(\tR\x06detail\"r\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12 \n" +
+	"\tpin_tries\x18\x06 \x01(\rH\x00R\bpinTries\x88\x01\x01\"r\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04NONE\x10\x01\x12\x06\n" +
@@ -3094,7 +3103,9 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\vOTHER_VAULT\x10\x04\x12\b\n" +
 	"\x04FULL\x10\x05\x12\x0f\n" +
 	"\vUNFORMATTED\x10\x06\x12\t\n" +
-	"\x05ERROR\x10\a\"\x0f\n" +
+	"\x05ERROR\x10\aB\f\n" +
+	"\n" +
+	"_pin_tries\"\x0f\n" +
 	"\rEventsRequest\"\xdc\x01\n" +
 	"\x05Event\x12/\n" +
 	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateH\x00R\x04card\x120\n" +
@@ -3438,6 +3449,7 @@ func file_pkg_session_sessionpb_reprovision_proto_init() {
 	if File_pkg_session_sessionpb_reprovision_proto != nil {
 		return
 	}
+	file_pkg_session_sessionpb_reprovision_proto_msgTypes[9].OneofWrappers = []any{}
 	file_pkg_session_sessionpb_reprovision_proto_msgTypes[11].OneofWrappers = []any{
 		(*Event_Card)(nil),
 		(*Event_Notice)(nil),
