@@ -30,6 +30,7 @@ type Daemon struct {
 	cfg       config.Reader
 	log       *slog.Logger
 	now       func() time.Time
+	free      func() (int64, error) // bytes that there is room for in the store
 	keys      *keyring.Keyring
 	pinning   sync.Mutex // held while a peer in keys is changed
 	store     vaultStore
@@ -69,6 +70,7 @@ func newDaemon(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() ti
 	if _, err := rand.Read(d.run[:]); err != nil {
 		return nil, fmt.Errorf("cannot draw an id: %w", err)
 	}
+	d.free = func() (int64, error) { return freeSpace(cfg.StateDir) }
 	var err error
 	if d.ledger, err = openLedger(filepath.Join(cfg.StateDir, "upkeep.json")); err != nil {
 		return nil, err

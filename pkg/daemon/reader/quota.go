@@ -28,18 +28,24 @@ func (d *Daemon) used() (map[string]vault.Usage, error) {
 	return all, nil
 }
 
-// quota is how many bytes a device may have. Where the settings leave it open, what
-// there is room for is divided by one more than the devices are that are paired or have
-// data here: so the next device finds room, however much the others took.
+// extraShare is which part of its share of the free room a device may have at once that has
+// more than its share already.
+const extraShare = 4
+
+// quota is how many bytes a device may have by its next commit. Where the settings leave it
+// open, what there is room for is divided by one more than the devices are that are paired
+// or have data here: so the next device finds room, however much the others took. A device
+// that had more before others came keeps it, and may add a part of what is free: what it saves
+// now and then is little, and never refused as long as there is room.
 func (d *Daemon) quota(device string, used map[string]vault.Usage) (int64, error) {
 	if q := d.cfg.Quota(device); q > 0 {
 		return q, nil
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(d.cfg.StateDir, &fs); err != nil {
+	free, err := d.free()
+	if err != nil {
 		return 0, fmt.Errorf("cannot tell how much room there is: %w", err)
 	}
-	room := int64(fs.Bavail) * int64(fs.Bsize)
+	room := free
 	devices := make(map[string]bool)
 	for owner, u := range used {
 		devices[owner] = true
@@ -52,11 +58,20 @@ func (d *Daemon) quota(device string, used map[string]vault.Usage) (int64, error
 	for _, p := range peers {
 		devices[p.ID] = true
 	}
-	return room / int64(len(devices)+1), nil
+	shares := int64(len(devices) + 1)
+	return max(room/shares, used[device].Bytes+free/shares/extraShare), nil
 }
 
-// admit refuses bytes that would take a device beyond its quota.
-func (d *Daemon) admit(device string, bytes int64) error {
+// freeSpace is the room that is left on the disk of a directory, in bytes.
+func freeSpace(dir string) (int64, error) {
+	var fs unix.Statfs_t
+	err := unix.Statfs(dir, &fs)
+	return int64(fs.Bavail) * int64(fs.Bsize), err
+}
+
+// admit refuses bytes that would take a device beyond its quota. What that is, is decided
+// when an upload into the vault begins: it does not grow with what the upload brings.
+func (d *Daemon) admit(device string, id vault.VaultID, bytes int64) error {
 	used, err := d.used()
 	if err != nil {
 		return err
@@ -65,6 +80,7 @@ func (d *Daemon) admit(device string, bytes int64) error {
 	if err != nil {
 		return err
 	}
+	limit = d.uses.limit(id, limit)
 	if have := used[device].Bytes; have+bytes > limit {
 		return fmt.Errorf("%w: %.1f MB of %.1f MB are in use, and %.1f MB more are too many",
 			session.ErrOverQuota, megabytes(have), megabytes(limit), megabytes(bytes))

@@ -114,7 +114,7 @@ func (d *Daemon) put(device string, id vault.VaultID, group []vault.StoredBlob, 
 	if len(group) == 0 {
 		return nil
 	}
-	err := d.admit(device, bytes)
+	err := d.admit(device, id, bytes)
 	if err == nil {
 		err = d.store.Put(id, group)
 	}

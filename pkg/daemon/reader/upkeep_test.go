@@ -267,6 +267,45 @@ func TestQuotaShares(t *testing.T) {
 	}
 }
 
+// TestQuotaOfTheFirst lets a device go on that had filled more than its share before another
+// one came, and the other one find its room.
+func TestQuotaOfTheFirst(t *testing.T) {
+	r := newRig(t)
+	const size = 1 << 20
+	full := func() (int64, error) {
+		used, err := r.d.used()
+		n := int64(size)
+		for _, u := range used {
+			n -= u.Bytes
+		}
+		return n, err
+	}
+	r.d.free = full
+	phone := r.pair("phone")
+	a := r.create(phone, 1)
+	r.backUp(phone, a, blob(1, 500_000)) // of half a megabyte for each of two
+	tablet := r.pair("tablet")
+	b := r.create(tablet, 2)
+	for n := byte(2); n < 12; n++ { // an incremental backup after the other
+		r.backUp(phone, a, blob(n, 10_000))
+	}
+	r.backUp(tablet, b, blob(1, 300_000)) // what is its own, it has
+	r.backUp(phone, a, blob(12, 5_000))
+	var many []session.Blob
+	for n := byte(20); n < 40; n++ { // in one upload, and not more by sending it bit by bit
+		many = append(many, blob(n, 4_000))
+		_, err := r.d.Put(r.Context(), phone, a, sequence(nil, many[len(many)-1]))
+		if errors.Is(err, session.ErrOverQuota) {
+			break
+		}
+		r.must(err)
+	}
+	if len(many) < 2 || len(many) == 20 {
+		t.Errorf("%d blobs at once", len(many))
+	}
+	r.backUp(phone, a, blob(50, 3_000)) // after that as before
+}
+
 func TestLedgerThatDoesNotRead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state", "upkeep.json")
 	for _, text := range []string{"", "{", `{"held": 3}`, `{"held": null, "scrub": {"vault": "x"}}`} {

@@ -16,10 +16,11 @@ type uses struct {
 	running   int                      // calls
 	changed   chan struct{}            // closed and replaced whenever a call begins or ends
 	uploading map[vault.VaultID]uint64 // the session that has been told what is there, and has not committed yet
+	limits    map[vault.VaultID]int64  // what its owner may have by the end of the upload
 }
 
 func newUses() *uses {
-	return &uses{changed: make(chan struct{}), uploading: make(map[vault.VaultID]uint64)}
+	return &uses{changed: make(chan struct{}), uploading: make(map[vault.VaultID]uint64), limits: make(map[vault.VaultID]int64)}
 }
 
 // begin takes note of a call; the caller calls end when it is over.
@@ -67,11 +68,23 @@ func (u *uses) upload(id vault.VaultID, p session.Peer) {
 	u.uploading[id] = p.Session
 }
 
+// limit is what the owner of a vault may have while an upload is under way: now where
+// that has just begun.
+func (u *uses) limit(id vault.VaultID, now int64) int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, known := u.limits[id]; !known {
+		u.limits[id] = now
+	}
+	return u.limits[id]
+}
+
 // committed ends an upload.
 func (u *uses) committed(id vault.VaultID) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.uploading, id)
+	delete(u.limits, id)
 }
 
 // gone ends the uploads of a session.
@@ -81,6 +94,7 @@ func (u *uses) gone(p session.Peer) {
 	for id, s := range u.uploading {
 		if s == p.Session {
 			delete(u.uploading, id)
+			delete(u.limits, id)
 		}
 	}
 }
