@@ -55,7 +55,7 @@ func TestStoriesWithTheFileCard(t *testing.T) {
 // TestStoriesWithPCSC tells those in which a card is more than a place for bytes.
 func TestStoriesWithPCSC(t *testing.T) {
 	needPCSC(t)
-	only := []string{"badinput", "card", "cardproof", "elsewhere", "kill", "pairing", "policy", "replacement", "restore", "resume", "revisit"}
+	only := []string{"badinput", "card", "cardbytes", "cardproof", "elsewhere", "kill", "pairing", "policy", "replacement", "restore", "resume", "revisit"}
 	if os.Getenv("REPROVISION_ALL_STORIES") != "" {
 		only = nil
 	}
@@ -65,7 +65,7 @@ func TestStoriesWithPCSC(t *testing.T) {
 // TestStoriesWithAPIVCard tells those in which the kind of card may matter.
 func TestStoriesWithAPIVCard(t *testing.T) {
 	needPCSC(t)
-	only := []string{"authorization", "card", "cardlock", "cardpin", "cardproof", "pairing", "replacement", "restore"}
+	only := []string{"authorization", "card", "cardbytes", "cardlock", "cardpin", "cardproof", "pairing", "replacement", "restore"}
 	stories{dir: storyDir, only: only, card: "piv", link: "local", slow: 1, vars: sizes()}.tell(t)
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -77,6 +78,9 @@ func converse(ctx context.Context, conn net.Conn, b *bench) {
 }
 
 func answer(ctx context.Context, b *bench, line string) string {
+	if line == "written" { // bytes of data in UPDATE BINARY and PUT DATA since the start
+		return strconv.Itoa(b.card.Counts().Written)
+	}
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	in, err := b.command(ctx, line)

@@ -11,7 +11,7 @@
 //
 // The program prints "ready" on standard output when PC/SC clients see the card,
 // and runs until SIGTERM or SIGINT, or until the reader is gone. Its control
-// socket DIR/control takes the lines "pull", "insert" and "status" and answers
+// socket DIR/control takes the lines "pull", "insert", "status" and "written" and answers
 // each with one line: "in", "out", or "error:" and a reason. The answers to pull
 // and insert come when PC/SC clients can see the change. The image keeps what is
 // on the card.
