@@ -11,7 +11,7 @@ import (
 )
 
 func readerValues() bustest.ReaderValues {
-	card := busapi.CardInfo{State: "ok", Profile: "iso7816", Capacity: 100, Used: 3, Generation: 2, PIN: "set", PINTries: 3, CardKey: true}
+	card := busapi.CardInfo{State: "ok", Profile: "iso7816", Capacity: 100, Used: 3, Generation: 2, PIN: "set", PINTries: 3, CardKey: true, Classes: []string{"service-books"}}
 	return bustest.ReaderValues{
 		State: busapi.ReaderStatus{Name: "pi", Address: "00:1A:7D:DA:71:13", PairingOpen: true, PairingUntil: 9,
 			Devices: []busapi.PeerInfo{{ID: "aa", Name: "phone", Paired: 3, InRange: true,

@@ -35,20 +35,21 @@ type BlobDamage struct {
 
 // CardInfo is the state of the smart card in the reader.
 type CardInfo struct {
-	State      string `json:"state"` // none, ok, stale, other-vault, full, unformatted, blank, error
-	Profile    string `json:"profile"`
-	Identity   string `json:"identity"`
-	Capacity   int64  `json:"capacity"` // bytes that one version of the data may have
-	Used       int64  `json:"used"`
-	Needed     int64  `json:"needed"`    // bytes that the service books and keys of the newest snapshot take; 0 if that is not known
-	LeftOut    int64  `json:"left_out"`  // bytes of those that the card lacks, as they do not fit
-	Elsewhere  int64  `json:"elsewhere"` // bytes of the other classes, which are in the reader's store alone
-	Generation uint64 `json:"generation"`
-	Detail     string `json:"detail"`    // why, where the state is no good one
-	PIN        string `json:"pin"`       // none, set, blocked, unknown; empty for a card that can have none
-	PINTries   int64  `json:"pin_tries"` // left, when the card was last looked at; -1 where it does not tell
-	CardKey    bool   `json:"card_key"`  // it can sign, so that a copy of its contents is not the card
-	Repaired   int64  `json:"repaired"`  // when the reader wrote it anew because nothing on it was whole, seconds since the epoch; 0 never
+	State      string   `json:"state"` // none, ok, stale, other-vault, full, unformatted, blank, error
+	Profile    string   `json:"profile"`
+	Identity   string   `json:"identity"`
+	Capacity   int64    `json:"capacity"` // bytes that one version of the data may have
+	Used       int64    `json:"used"`
+	Needed     int64    `json:"needed"`    // bytes that the service books and keys of the newest snapshot take; 0 if that is not known
+	LeftOut    int64    `json:"left_out"`  // bytes of those that the card lacks, as they do not fit
+	Elsewhere  int64    `json:"elsewhere"` // bytes of the other classes, which are in the reader's store alone
+	Generation uint64   `json:"generation"`
+	Detail     string   `json:"detail"`    // why, where the state is no good one
+	PIN        string   `json:"pin"`       // none, set, blocked, unknown; empty for a card that can have none
+	PINTries   int64    `json:"pin_tries"` // left, when the card was last looked at; -1 where it does not tell
+	CardKey    bool     `json:"card_key"`  // it can sign, so that a copy of its contents is not the card
+	Classes    []string `json:"classes"`   // of the newest snapshot that are on the card: service-books and keys, or service-books alone
+	Repaired   int64    `json:"repaired"`  // when the reader wrote it anew because nothing on it was whole, seconds since the epoch; 0 never
 }
 
 // PINInfo is what a card tells of its PIN now.

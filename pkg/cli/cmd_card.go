@@ -79,6 +79,14 @@ func (a *app) cardVerify(ctx context.Context, _ []string) error {
 	})
 }
 
+// leftOut names what of the critical classes is not on the card.
+func leftOut(on []string) string {
+	if len(on) > 0 {
+		return "keys"
+	}
+	return "service books and keys"
+}
+
 // cardLine is the state of a card in one line.
 func cardLine(p *printer, c busapi.CardInfo) string {
 	state := printable(c.State)
@@ -100,7 +108,7 @@ func cardLine(p *printer, c busapi.CardInfo) string {
 		state += fmt.Sprintf(", %s of %s, generation %d", size(c.Used), size(c.Capacity), c.Generation)
 	}
 	if c.LeftOut > 0 {
-		state += fmt.Sprintf("; not on the card: service books and keys as they are now, %s, %s too many", size(c.Needed), size(c.LeftOut))
+		state += fmt.Sprintf("; not on the card: %s as they are now: both take %s, %s too many", leftOut(c.Classes), size(c.Needed), size(c.LeftOut))
 	}
 	if c.Elsewhere > 0 {
 		state += fmt.Sprintf("; preferences and user data are not for the card: %s in the reader's store", size(c.Elsewhere))

@@ -191,6 +191,10 @@ type Snapshot struct {
 	// CriticalOnly says that the reader has none but the blobs of the critical
 	// part: it took the snapshot from a card.
 	CriticalOnly bool
+
+	// BooksOnly says besides that the card had no room for the keys: the reader has
+	// none but the blobs that the service books need.
+	BooksOnly bool
 }
 
 // SnapshotQuery asks for a vault's snapshots, newest first.
@@ -250,4 +254,5 @@ type Commit struct {
 	Critical []ID   // all blobs of the critical part, in a stable order
 	Anew     bool   // the caller could not load the head: Add are all blobs
 	Voucher  []byte // the caller's signature; nil: no other reader takes it from a card
+	Books    []ID   // those of Critical that the service books need, in the same order; none where these are all
 }

@@ -42,6 +42,7 @@ func writeSnapshot(s Snapshot) *sessionpb.Snapshot {
 		Header:            s.Header,
 		Bytes:             s.Bytes,
 		CriticalOnly:      s.CriticalOnly,
+		BooksOnly:         s.BooksOnly,
 	}
 }
 
@@ -66,6 +67,7 @@ func readSnapshot(m *sessionpb.Snapshot) (Snapshot, error) {
 		Bytes:     m.GetBytes(),
 
 		CriticalOnly: m.GetCriticalOnly(),
+		BooksOnly:    m.GetBooksOnly(),
 	}, nil
 }
 
@@ -157,6 +159,7 @@ func writeCommit(c Commit) *sessionpb.CommitRequest {
 		Critical: writeIDs(c.Critical),
 		Anew:     c.Anew,
 		Voucher:  c.Voucher,
+		Books:    writeIDs(c.Books),
 	}
 }
 
@@ -181,6 +184,9 @@ func readCommit(m *sessionpb.CommitRequest) (Commit, error) {
 	if c.Drop, err = readIDs(m.GetDrop()); err != nil {
 		return Commit{}, err
 	}
-	c.Critical, err = readIDs(m.GetCritical())
+	if c.Critical, err = readIDs(m.GetCritical()); err != nil {
+		return Commit{}, err
+	}
+	c.Books, err = readIDs(m.GetBooks())
 	return c, err
 }

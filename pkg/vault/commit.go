@@ -19,6 +19,9 @@ type Commit struct {
 	// Critical lists all blobs of the critical part, in a stable order with the
 	// new ones last.
 	Critical []BlobID
+	// Books are those of Critical that the service books need, in the same order; none
+	// where these are all.
+	Books []BlobID
 	// Anew says that the device could not load the head: of what that consists, nothing
 	// counts. Add lists all blobs, stored or not by then, and Drop none.
 	Anew bool
@@ -37,7 +40,7 @@ const MaxCommitIDs = 1 << 18
 
 func (w *Writer) commit(d *DataSet, header []byte) *Commit {
 	h := d.header
-	c := &Commit{Vault: w.cfg.Vault, Snapshot: h.Snapshot, Parent: h.Parent, Seq: h.Seq, Header: header, Critical: d.Blobs(Critical)}
+	c := &Commit{Vault: w.cfg.Vault, Snapshot: h.Snapshot, Parent: h.Parent, Seq: h.Seq, Header: header, Critical: d.Blobs(Critical), Books: d.Books()}
 	var old []BlobID
 	switch {
 	case w.cfg.Base != nil:
@@ -87,10 +90,10 @@ func (c Commit) Check() error {
 		return fmt.Errorf("%w: generation %d, a voucher of %d bytes, or drops from nothing", ErrCommit, c.Seq, len(c.Voucher))
 	case len(c.Header) < SealOverhead || len(c.Header) > MaxHeader+SealOverhead:
 		return fmt.Errorf("%w: a header of %d bytes: %w", ErrCommit, len(c.Header), ErrLimit)
-	case len(c.Add) > MaxCommitIDs || len(c.Drop) > MaxCommitIDs || len(c.Critical) > MaxCommitIDs:
+	case len(c.Add) > MaxCommitIDs || len(c.Drop) > MaxCommitIDs || len(c.Critical) > MaxCommitIDs || len(c.Books) > MaxCommitIDs:
 		return fmt.Errorf("%w: too many blobs: %w", ErrCommit, ErrLimit)
 	}
-	if err := errors.Join(uniqueIDs(c.Add), uniqueIDs(c.Drop), uniqueIDs(c.Critical)); err != nil {
+	if err := errors.Join(uniqueIDs(c.Add), uniqueIDs(c.Drop), uniqueIDs(c.Critical), uniqueIDs(c.Books)); err != nil {
 		return fmt.Errorf("%w: %w", ErrCommit, err)
 	}
 	return nil
@@ -128,9 +131,12 @@ func (c Commit) Follow(head *SnapshotRecord) (SnapshotRecord, error) {
 	if strange := without(c.Critical, blobs); len(strange) > 0 || len(blobs) > MaxCommitIDs {
 		return SnapshotRecord{}, fmt.Errorf("%w: %d blobs, or a critical one among %d that is not its own", ErrCommit, len(blobs), len(c.Critical))
 	}
+	if strange := without(c.Books, c.Critical); len(strange) > 0 {
+		return SnapshotRecord{}, fmt.Errorf("%w: %s is for the service books and not critical", ErrCommit, strange[0])
+	}
 	return SnapshotRecord{
 		Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Header: slices.Clone(c.Header),
-		Blobs: blobs, Critical: slices.Clone(c.Critical), Voucher: slices.Clone(c.Voucher),
+		Blobs: blobs, Critical: slices.Clone(c.Critical), Books: slices.Clone(c.Books), Voucher: slices.Clone(c.Voucher),
 	}, nil
 }
 
@@ -138,5 +144,5 @@ func (c Commit) Follow(head *SnapshotRecord) (SnapshotRecord, error) {
 // once more because its answer was lost.
 func (c Commit) Repeats(s SnapshotRecord) bool {
 	return c.Snapshot == s.Snapshot && c.Parent == s.Parent && c.Seq == s.Seq &&
-		slices.Equal(c.Header, s.Header) && slices.Equal(c.Critical, s.Critical)
+		slices.Equal(c.Header, s.Header) && slices.Equal(c.Critical, s.Critical) && slices.Equal(c.Books, s.Books)
 }

@@ -33,7 +33,7 @@ func (w *Writer) Finish(ctx context.Context) (*Commit, *DataSet, error) {
 }
 
 func (w *Writer) finish(ctx context.Context) (*DataSet, error) {
-	for _, p := range w.pack {
+	for _, p := range w.lanes {
 		if err := p.flush(ctx); err != nil {
 			return nil, err
 		}
@@ -113,7 +113,7 @@ func (w *Writer) keepParents() error {
 func (w *Writer) entries() []Entry {
 	entries := make([]Entry, 0, len(w.items))
 	for _, p := range w.items {
-		entries = append(entries, Entry{Item: p.item, Extents: w.pack[PartOf(p.item.Class)].extents(p.refs)})
+		entries = append(entries, Entry{Item: p.item, Extents: w.packerOf(p.item.Class).extents(p.refs)})
 	}
 	sortEntries(entries)
 	if b := w.cfg.Base; b != nil && w.cfg.Mode == Incremental {
@@ -200,7 +200,7 @@ func (w *Writer) putIndex(ctx context.Context, kind indexKind, p Part, removed [
 		if err != nil {
 			return nil, err
 		}
-		info, err := w.putBlob(ctx, plainBlob{kind: KindIndex, part: p, salt: w.pack[p].salt, level: zstd.SpeedDefault, plain: plain})
+		info, err := w.putBlob(ctx, plainBlob{kind: KindIndex, part: p, salt: w.packersOf(p)[0].salt, level: zstd.SpeedDefault, plain: plain})
 		if err != nil {
 			return nil, err
 		}
@@ -222,5 +222,8 @@ func (w *Writer) packOrder(p Part) []packInfo {
 			}
 		}
 	}
-	return append(order, w.pack[p].packs...)
+	for _, k := range w.packersOf(p) {
+		order = append(order, k.packs...)
+	}
+	return order
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
 // Fetch asks for sealed blobs and calls got for each of them, in the order of
@@ -24,6 +27,16 @@ func LoadDataSet(ctx context.Context, key Key, vault VaultID, snapshot SnapshotI
 // (step 618 of the seed needs no more). The data set is not Complete.
 func LoadCritical(ctx context.Context, key Key, vault VaultID, snapshot SnapshotID, header []byte, fetch Fetch) (*DataSet, error) {
 	return load(ctx, key, vault, snapshot, header, fetch, []Part{Critical})
+}
+
+// LoadBooks is LoadCritical where the card had no room for the keys: the data set
+// has the service books alone.
+func LoadBooks(ctx context.Context, key Key, vault VaultID, snapshot SnapshotID, header []byte, fetch Fetch) (*DataSet, error) {
+	d, err := LoadCritical(ctx, key, vault, snapshot, header, fetch)
+	if err != nil {
+		return nil, err
+	}
+	return d, d.hold(slices.DeleteFunc(d.Entries(), func(e Entry) bool { return e.Class != userdata.ServiceBooks }))
 }
 
 func load(ctx context.Context, key Key, vault VaultID, snapshot SnapshotID, header []byte, fetch Fetch, parts []Part) (*DataSet, error) {

@@ -15,8 +15,9 @@ type ref struct {
 	slot int    // number of the slot that it is in, counted from 1; 0 where ext.Pack is known
 }
 
-// packer fills the packs of one part and knows what is stored already.
+// packer fills the packs of one lane and knows what is stored already.
 type packer struct {
+	lane  lane
 	part  Part
 	salt  SnapshotID
 	base  *DataSet        // whose chunks may be used again; nil for none
@@ -63,6 +64,9 @@ func (p *packer) learn() {
 		return
 	}
 	for _, e := range p.base.partEntries(p.part) {
+		if laneOf(e.Class) != p.lane {
+			continue
+		}
 		for i, x := range e.Extents {
 			if p.lost[x.Pack] {
 				continue
@@ -181,7 +185,7 @@ func (p *packer) reusable(it manifest.Item, size int64, digest manifest.Digest) 
 		return Entry{}, false
 	}
 	e, ok := p.base.Entry(it.Name)
-	ok = ok && e.Type == manifest.File && e.Size == size && e.Digest == digest && PartOf(e.Class) == p.part
+	ok = ok && e.Type == manifest.File && e.Size == size && e.Digest == digest && laneOf(e.Class) == p.lane
 	ok = ok && !e.In(p.lost)
 	return e, ok
 }

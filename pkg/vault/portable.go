@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,19 +30,45 @@ type Portable struct {
 	// Record is the vault's, without its Owner, which means something only to
 	// the reader that wrote it.
 	Record Record
-	// Snapshot has no Blobs and no Bytes: its Critical are the ids of Blobs.
+	// Snapshot has no Blobs and no Bytes.
 	Snapshot SnapshotRecord
-	// Blobs are all blobs of the critical part, in the order of Critical.
+	// Blobs are all blobs of the critical part, in the order of Critical, or those of its
+	// service books, in the order of Books: the keys are left out then.
 	Blobs []StoredBlob
+}
+
+// BooksOnly tells whether the keys are left out.
+func (p Portable) BooksOnly() bool {
+	return len(p.Snapshot.Books) > 0 && len(p.Blobs) == len(p.Snapshot.Books)
+}
+
+// Books is the data set without the keys, for a card that has no room for both; false
+// where there is nothing to leave out.
+func (p Portable) Books() (Portable, bool) {
+	if len(p.Snapshot.Books) == 0 || p.BooksOnly() {
+		return p, false
+	}
+	books := p
+	books.Blobs = nil
+	for _, b := range p.Blobs {
+		if slices.Contains(p.Snapshot.Books, b.ID) {
+			books.Blobs = append(books.Blobs, b)
+		}
+	}
+	return books, true
 }
 
 // NewPortable collects what goes on the card for a snapshot; get gives its
 // blobs.
 func NewPortable(r Record, s SnapshotRecord, get func(BlobID) ([]byte, error)) (Portable, error) {
 	r.Owner, r.Behind = "", false
+	ids := s.Critical
+	if s.BooksOnly() {
+		ids = s.Books
+	}
 	s.Blobs, s.Bytes = nil, 0
 	p := Portable{Record: r, Snapshot: s}
-	for _, id := range s.Critical {
+	for _, id := range ids {
 		sealed, err := get(id)
 		if err != nil {
 			return Portable{}, fmt.Errorf("cannot collect what goes on the card: %w", err)
@@ -64,9 +91,9 @@ func (p Portable) Adopted(head *SnapshotRecord) (SnapshotRecord, error) {
 		return SnapshotRecord{}, fmt.Errorf("%w: generation %d, the head has %d", ErrStale, p.Snapshot.Seq, head.Seq)
 	}
 	s := p.Snapshot
-	s.Critical = slices.Clone(s.Critical)
-	s.Blobs = slices.Clone(s.Critical)
+	s.Critical, s.Books = slices.Clone(s.Critical), slices.Clone(s.Books)
 	for _, b := range p.Blobs {
+		s.Blobs = append(s.Blobs, b.ID)
 		s.Bytes += int64(len(b.Sealed))
 	}
 	return s, nil
@@ -107,6 +134,7 @@ type portableWire struct {
 	Blobs    uint32 `cbor:"1,keyasint"`
 	Record   []byte `cbor:"2,keyasint"`
 	Snapshot []byte `cbor:"3,keyasint"`
+	Books    []byte `cbor:"4,keyasint,omitempty"` // which blobs the service books need: bit 7 of the first byte is the first blob
 }
 
 // Marshal encodes the data set: blobs first, in order, and what changes with
@@ -144,27 +172,63 @@ func (p Portable) tail() ([]byte, error) {
 		return nil, err
 	}
 	s := p.Snapshot
-	s.Critical = nil // the blobs tell
+	if s.Books = nil; !p.BooksOnly() {
+		s.Critical = nil // the blobs tell
+	}
 	snapshot, err := s.MarshalBinary()
 	if err != nil {
 		return nil, err
 	}
-	return encodeCBOR(&portableWire{Blobs: uint32(len(p.Blobs)), Record: record, Snapshot: snapshot})
+	return encodeCBOR(&portableWire{Blobs: uint32(len(p.Blobs)), Record: record, Snapshot: snapshot, Books: p.booksWire()})
 }
 
 func (p Portable) check() error {
-	if len(p.Snapshot.Blobs) > 0 || p.Snapshot.Bytes != 0 || len(p.Blobs) != len(p.Snapshot.Critical) {
+	ids := p.Snapshot.Critical
+	if p.BooksOnly() {
+		ids = p.Snapshot.Books
+	}
+	if len(p.Snapshot.Blobs) > 0 || p.Snapshot.Bytes != 0 || len(p.Blobs) != len(ids) {
 		return fmt.Errorf("%w: blobs that do not fit the snapshot", ErrPortable)
 	}
-	if len(p.Blobs) > MaxPortableBlobs {
-		return fmt.Errorf("%w: %d blobs: %w", ErrPortable, len(p.Blobs), ErrLimit)
+	if len(p.Snapshot.Critical) > MaxPortableBlobs {
+		return fmt.Errorf("%w: %d blobs: %w", ErrPortable, len(p.Snapshot.Critical), ErrLimit)
 	}
 	for i, b := range p.Blobs {
-		if b.ID != p.Snapshot.Critical[i] || len(b.Sealed) < SealOverhead || len(b.Sealed) > MaxBlob {
+		if b.ID != ids[i] || len(b.Sealed) < SealOverhead || len(b.Sealed) > MaxBlob {
 			return fmt.Errorf("%w: blob %s of %d bytes is not the one in its place", ErrPortable, b.ID, len(b.Sealed))
 		}
 	}
+	if marked := p.marked(p.booksWire()); !slices.Equal(marked, p.Snapshot.Books) || len(marked) > 0 && len(marked) == len(p.Snapshot.Critical) {
+		return fmt.Errorf("%w: the blobs of the service books are not a part of all, in their order", ErrPortable)
+	}
 	return uniqueIDs(p.Snapshot.Critical)
+}
+
+// booksWire marks the critical blobs that the service books need, a bit for each blob.
+func (p Portable) booksWire() []byte {
+	if len(p.Snapshot.Books) == 0 {
+		return nil
+	}
+	marks := make([]byte, (len(p.Snapshot.Critical)+7)/8)
+	next := 0
+	for i, id := range p.Snapshot.Critical {
+		if next < len(p.Snapshot.Books) && id == p.Snapshot.Books[next] {
+			marks[i/8] |= 0x80 >> (i % 8)
+			next++
+		}
+	}
+	return marks
+}
+
+// marked is the blobs that booksWire marked.
+func (p Portable) marked(marks []byte) []BlobID {
+	var books []BlobID
+	for i, id := range p.Snapshot.Critical {
+		if i/8 < len(marks) && marks[i/8]&(0x80>>(i%8)) != 0 {
+			books = append(books, id)
+		}
+	}
+	return books
 }
 
 // UnmarshalPortable reads what Marshal wrote and checks its digest, its limits
@@ -213,11 +277,16 @@ func (p *Portable) takeTail(b []byte) error {
 	if err := p.Snapshot.UnmarshalBinary(w.Snapshot); err != nil {
 		return err
 	}
-	if len(p.Snapshot.Critical) > 0 {
+	if len(p.Snapshot.Books) > 0 || len(p.Snapshot.Critical) > 0 && len(p.Snapshot.Critical) <= len(p.Blobs) {
 		return fmt.Errorf("critical blobs are listed twice")
 	}
-	for _, blob := range p.Blobs {
-		p.Snapshot.Critical = append(p.Snapshot.Critical, blob.ID)
+	if len(p.Snapshot.Critical) == 0 {
+		for _, blob := range p.Blobs {
+			p.Snapshot.Critical = append(p.Snapshot.Critical, blob.ID)
+		}
+	}
+	if p.Snapshot.Books = p.marked(w.Books); !bytes.Equal(w.Books, p.booksWire()) {
+		return fmt.Errorf("marks of %d bytes for %d blobs", len(w.Books), len(p.Snapshot.Critical))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ func testRecord(id VaultID) Record {
 func (b *bench) portable(c *Commit) Portable {
 	b.t.Helper()
 	s := SnapshotRecord{Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Committed: time.Unix(1_700_000_100, 0).UTC(), Header: c.Header, Critical: c.Critical, Blobs: c.Add, Bytes: 5}
+	s.Books = c.Books
 	r := testRecord(b.vault)
 	r.Owner = "somebody"
 	p, err := NewPortable(r, s, func(id BlobID) ([]byte, error) { return b.shelf.one(context.Background(), id) })
@@ -74,6 +76,65 @@ func TestPortableRestoresFromTheCardAlone(t *testing.T) {
 	}
 	if got.Manifest().Len() != len(critical) {
 		t.Errorf("%d items, want %d", got.Manifest().Len(), len(critical))
+	}
+}
+
+// TestPortableBooks restores the service books from a card that has no room for the keys.
+func TestPortableBooks(t *testing.T) {
+	b := newBench(t)
+	tr := sampleTree()
+	tr.file("keys/large", bytes.Repeat([]byte("not on the card"), 1000))
+	d := b.full(tr)
+	tr.file("keys/new", []byte("new key"))
+	tr.file("service-books/new", []byte("new network"))
+	c, _ := b.incremental(d, tr)
+	whole := b.portable(c)
+	books, ok := whole.Books()
+	if !ok || len(books.Blobs) >= len(whole.Blobs) || whole.BooksOnly() || !books.BooksOnly() {
+		t.Fatalf("%d blobs of %d", len(books.Blobs), len(whole.Blobs))
+	}
+	if _, again := books.Books(); again {
+		t.Error("there is more to leave out")
+	}
+	for _, p := range []Portable{whole, books} {
+		enc, err := p.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		card, err := UnmarshalPortable(enc)
+		if err != nil || !reflect.DeepEqual(card, p) {
+			t.Fatalf("got %+v, %v", card, err)
+		}
+		record, err := card.Adopted(nil)
+		if err != nil || record.BooksOnly() != p.BooksOnly() {
+			t.Errorf("taken up as %+v, %v", record, err)
+		}
+	}
+	b.shelf.blobs = nil // the reader's flash is gone
+	got, err := LoadBooks(context.Background(), b.key, b.vault, c.Snapshot, books.Snapshot.Header, books.Fetch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Blobs(Critical), c.Books) || got.Complete() {
+		t.Errorf("the service books need %v, told were %v", got.Blobs(Critical), c.Books)
+	}
+	packs, count := NewPackReader(b.key, b.vault, books.Blob), 0
+	for name, f := range tr {
+		e, ok := got.Entry(userdata.Name(name))
+		if ok != (f.item.Class == userdata.ServiceBooks) {
+			t.Errorf("%s: %v", name, ok)
+		}
+		if !ok || e.Size == 0 {
+			continue
+		}
+		var out bytes.Buffer
+		if err := e.Content(context.Background(), packs, &out); err != nil || !bytes.Equal(out.Bytes(), f.body) {
+			t.Errorf("%s: %v", name, err)
+		}
+		count++
+	}
+	if count == 0 {
+		t.Error("no service book has contents")
 	}
 }
 
@@ -133,6 +194,7 @@ func TestPortableRefuses(t *testing.T) {
 		"order":      func(p *Portable) { p.Blobs[0], p.Blobs[1] = p.Blobs[1], p.Blobs[0] },
 		"blob twice": func(p *Portable) { p.Blobs[1] = p.Blobs[0]; p.Snapshot.Critical[1] = p.Blobs[0].ID },
 		"short blob": func(p *Portable) { p.Blobs[0].Sealed = []byte{1} },
+		"books":      func(p *Portable) { p.Snapshot.Books = []BlobID{{1}} },
 		"record":     func(p *Portable) { p.Record.ID = VaultID{} },
 	} {
 		p := b.portable(b.last)

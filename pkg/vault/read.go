@@ -25,7 +25,7 @@ func (w *Writer) read(ctx context.Context, item manifest.Item, open func() (io.R
 	if err != nil {
 		return contents{}, err
 	}
-	p := w.pack[PartOf(item.Class)]
+	p := w.packerOf(item.Class)
 	if n < len(w.small) {
 		return w.storeSmall(ctx, p, item, w.small[:n])
 	}

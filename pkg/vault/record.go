@@ -34,6 +34,7 @@ type snapshotWire struct {
 	Critical  []byte `cbor:"7,keyasint,omitempty"` // ids
 	Bytes     int64  `cbor:"8,keyasint,omitempty"`
 	Voucher   []byte `cbor:"9,keyasint,omitempty"`
+	Books     []byte `cbor:"10,keyasint,omitempty"` // ids
 }
 
 // MarshalBinary encodes the record as docs/formats.md says. It refuses one that
@@ -76,7 +77,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 func (s SnapshotRecord) MarshalBinary() ([]byte, error) {
 	return encodeCBOR(&snapshotWire{
 		Snapshot: s.Snapshot[:], Parent: s.Parent[:], Seq: s.Seq, Committed: s.Committed.Unix(),
-		Header: append([]byte{}, s.Header...), Blobs: joinIDs(s.Blobs), Critical: joinIDs(s.Critical), Bytes: s.Bytes, Voucher: s.Voucher,
+		Header: append([]byte{}, s.Header...), Blobs: joinIDs(s.Blobs), Critical: joinIDs(s.Critical), Bytes: s.Bytes, Books: joinIDs(s.Books), Voucher: s.Voucher,
 	})
 }
 
@@ -101,6 +102,9 @@ func (s *SnapshotRecord) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	if got.Critical, err = splitIDs(w.Critical, MaxCommitIDs); err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	if got.Books, err = splitIDs(w.Books, MaxCommitIDs); err != nil {
 		return fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	*s = got

@@ -164,10 +164,14 @@ type SnapshotRecord struct {
 	Header    []byte    // sealed
 	Blobs     []BlobID
 	Critical  []BlobID
-	Bytes     int64 // of all its sealed blobs together
+	Books     []BlobID // those of Critical that the service books need; none where these are all, or that is not known
+	Bytes     int64    // of all its sealed blobs together
 	// Voucher is that of the device that made it; nil for none.
 	Voucher []byte
 }
+
+// BooksOnly tells whether the snapshot was taken from a card that had no room for the keys.
+func (s SnapshotRecord) BooksOnly() bool { return len(s.Books) > 0 && len(s.Blobs) == len(s.Books) }
 
 // StoredBlob is a sealed blob as the reader has it.
 type StoredBlob struct {
@@ -225,7 +229,7 @@ type Store interface {
 	// Adopt takes up what a card holds: in a vault that the store has, a snapshot
 	// newer than the newest whose record reads (ErrStale), and the record's label
 	// and slots; else the vault as well, with the record's owner. The snapshot
-	// consists of the critical part alone. ErrPortable, ErrLimit; a BlobError of
+	// consists of the critical part alone, or of its service books. ErrPortable, ErrLimit; a BlobError of
 	// ErrConflict.
 	Adopt(p Portable) error
 	// Snapshots lists a vault's snapshots, the newest first. Where records are

@@ -67,7 +67,7 @@ type WriterConfig struct {
 // few MiB whatever the size of the tree. It is for one goroutine.
 type Writer struct {
 	cfg    WriterConfig
-	pack   [partCount]*packer
+	lanes  [laneCount]*packer
 	cut    chunker
 	zip    compressor
 	small  []byte // a small file as it is read
@@ -96,14 +96,14 @@ func NewWriter(cfg WriterConfig) (*Writer, error) {
 	w.cut.key = append([]byte(nil), cfg.Key.chunk[:]...)
 	w.sums = newStrongSums(cfg.Key)
 	w.mark.sums = w.sums
-	for _, p := range Parts() {
-		pk := &packer{part: p, out: w.putBlob, lost: cfg.Lost}
+	for l := range laneCount {
+		pk := &packer{lane: l, part: l.part(), out: w.putBlob, lost: cfg.Lost}
 		if cfg.Mode == Full {
 			pk.salt = cfg.Snapshot
-		} else if !cfg.Repack[p] {
+		} else if !cfg.Repack[pk.part] {
 			pk.base = cfg.Base
 		}
-		w.pack[p] = pk
+		w.lanes[l] = pk
 	}
 	return w, nil
 }

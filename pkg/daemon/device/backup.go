@@ -334,7 +334,7 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 	}
 	state, err := r.session.Commit(ctx, session.Commit{
 		Vault: c.Vault, Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Header: c.Header,
-		Add: plain(c.Add), Drop: plain(c.Drop), Critical: critical, Anew: c.Anew, Voucher: voucher,
+		Add: plain(c.Add), Drop: plain(c.Drop), Critical: critical, Books: plain(c.Books), Anew: c.Anew, Voucher: voucher,
 	})
 	if err != nil {
 		return err

@@ -287,9 +287,12 @@ func (d *Daemon) followOf(ctx context.Context, s *session.Session, v opened, min
 }
 
 // load reads a data set from the reader: of one that came on a card, the critical
-// part, unless it has no other.
+// part, unless it has no other, or the service books.
 func (d *Daemon) load(ctx context.Context, s *session.Session, v opened, snap session.Snapshot) (*vault.DataSet, error) {
 	fetch := fetchFrom(s, v.id, vault.SnapshotID{})
+	if snap.BooksOnly {
+		return vault.LoadBooks(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetch)
+	}
 	if snap.CriticalOnly {
 		h, err := vault.OpenHeader(v.key, v.id, vault.SnapshotID(snap.ID), snap.Header)
 		if err != nil {

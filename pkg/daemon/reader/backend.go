@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/bluez"
@@ -159,6 +160,7 @@ func (d *Daemon) card() busapi.CardInfo {
 		State: s.Status.String(), Profile: f.profile, Identity: f.identity, Capacity: f.capacity, Used: f.used,
 		Needed: f.needed, LeftOut: f.leftOut, Elsewhere: f.elsewhere,
 		Generation: s.Generation, Detail: s.Detail, PINTries: -1, CardKey: f.key != "", Repaired: f.repaired,
+		Classes: strings.Fields(f.classes),
 	}
 	if f.hasPIN {
 		info.PIN, info.PINTries = f.pin.State.String(), int64(f.pin.Tries)

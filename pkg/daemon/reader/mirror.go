@@ -51,6 +51,7 @@ type cardFacts struct {
 	profile, identity string
 	capacity, used    int64
 	needed, leftOut   int64 // bytes of the critical part: all, and what does not fit
+	classes           string
 	elsewhere         int64 // bytes of the bulk part, which never goes to the card
 	blank             bool
 	repaired          int64  // when it was written anew because nothing on it was whole, seconds since the epoch; 0 never

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/reprovision/reprovision/pkg/card"
@@ -321,6 +322,79 @@ func TestFullCard(t *testing.T) {
 		t.Errorf("the phone is told of %+v", got)
 	}
 	r.wantCard(r.insert(), session.CardFull)
+}
+
+// booksAndKeys commits what does not fit on a card together: blob 1 is for the service
+// books, the others for the keys.
+func (r *rig) booksAndKeys(p session.Peer, id vault.VaultID, blobs ...session.Blob) session.CardState {
+	r.Helper()
+	_, err := r.d.Put(r.Context(), p, id, sequence(nil, blobs...))
+	r.must(err)
+	c := r.next(id, blobs...)
+	c.Books = []session.ID{blob(1, 0).ID}
+	state, err := r.d.Commit(r.Context(), p, c)
+	r.must(err)
+	return state
+}
+
+// TestBooksBeforeKeys backs up service books and keys that the card has no room for
+// together: the service books go on it alone, which is said, and another reader takes
+// them up.
+func TestBooksBeforeKeys(t *testing.T) {
+	r := newRigWith(t, cardAt(filepath.Join(t.TempDir(), "card.img"), 8<<10))
+	phone := r.pair("phone")
+	id := r.create(phone, 1, keyring.SlotReader)
+	r.initCard()
+	state := r.booksAndKeys(phone, id, blob(1, 1000), blob(2, 8000))
+	r.wantBooks(state, id, 1)
+	r.wantBooks(r.insert(), id, 1) // it is not written again
+	generation := r.d.card().Generation
+	if r.insert(); r.d.card().Generation != generation {
+		t.Error("a card that has what fits was written again")
+	}
+	r.wantBooks(r.booksAndKeys(phone, id, blob(3, 10)), id, 2)
+
+	away := newRigWith(t, r.d.cfg.Card)
+	watch := away.pair("watch")
+	away.wantCard(away.insert(), session.CardOtherVault)
+	_, err := away.d.ClaimVault(t.Context(), watch, id)
+	away.must(err)
+	got := away.vaults(watch)[id]
+	if !got.Head.BooksOnly || !got.Head.CriticalOnly || got.Head.Seq != 2 {
+		t.Errorf("the other device is told of %+v", got.Head)
+	}
+	if info := away.d.card(); info.State != "ok" && info.State != "full" {
+		t.Errorf("card %+v", info)
+	}
+
+	// What no part of fits leaves on the card what it has.
+	state = r.booksAndKeys(phone, id, blob(4, 8000))
+	r.wantBooks(state, id, 3)
+	c := r.next(id)
+	c.Books = append([]session.ID{blob(2, 0).ID}, c.Critical[0])
+	slices.SortFunc(c.Books, func(a, b session.ID) int { return slices.Index(c.Critical, a) - slices.Index(c.Critical, b) })
+	state, err = r.d.Commit(t.Context(), phone, c)
+	r.must(err)
+	r.wantCard(state, session.CardFull)
+	if info := r.d.card(); len(info.Classes) != 0 || !strings.Contains(info.Detail, "neither is on the card") || r.onCard(id).Seq != 3 {
+		t.Errorf("card %+v", info)
+	}
+}
+
+// wantBooks wants the service books of a snapshot on the card, and nothing else.
+func (r *rig) wantBooks(state session.CardState, id vault.VaultID, seq uint64) {
+	r.Helper()
+	r.wantCard(state, session.CardFull)
+	p, err := r.d.mirror.read(r.Context(), id)
+	r.must(err)
+	if p.Snapshot.Seq != seq || !p.BooksOnly() || len(p.Blobs) != 1 {
+		r.Fatalf("the card has %d blobs of snapshot %d", len(p.Blobs), p.Snapshot.Seq)
+	}
+	info := r.d.card()
+	if !slices.Equal(info.Classes, []string{"service-books"}) || info.LeftOut != info.Needed-info.Capacity || info.LeftOut <= 0 ||
+		!strings.Contains(info.Detail, "the keys are not") || r.d.mirror.holds(id) {
+		r.Fatalf("card %+v", info)
+	}
 }
 
 // TestBlankCardTwoVaults puts in a blank card where there are two vaults: the

@@ -49,11 +49,15 @@ func (v *visit) rebuild(ctx context.Context, mark cardMark, p vault.Portable, da
 	v.log.Warn("the card is damaged; its data are written anew", "card", v.facts.identity, "vault", p.Record.ID)
 	v.state = session.CardState{Status: session.CardStale, Generation: mark.Generation, Detail: "the card is damaged: nothing on it is whole; its data are being written anew"}
 	v.set(v.pulls, v.sight)
-	generation, err := v.objects.Repair(ctx, mark.Generation, data)
-	if err != nil {
-		return v.full(err, p.Snapshot.Seq, mark.Generation)
+	var generation uint64
+	err := v.put(p, data, mark.Generation, func(data []byte) (uint64, error) {
+		made, err := v.objects.Repair(ctx, mark.Generation, data)
+		generation = made
+		return made, err
+	})
+	if err != nil || generation == 0 {
+		return err
 	}
-	v.wrote(p, data, generation)
 	mark.Repaired = v.now().Unix()
 	v.facts.repaired = mark.Repaired
 	v.event("card", map[string]any{"state": "repaired", "vault": p.Record.ID.String(), "generation": int64(generation)})

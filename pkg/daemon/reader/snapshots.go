@@ -64,6 +64,13 @@ func (d *Daemon) Missing(_ context.Context, p session.Peer, id session.ID, ids [
 	return out, nil
 }
 
+func optionalIDs(ids []session.ID) []vault.BlobID {
+	if len(ids) == 0 {
+		return nil
+	}
+	return blobIDs(ids)
+}
+
 func blobIDs(ids []session.ID) []vault.BlobID {
 	out := make([]vault.BlobID, len(ids))
 	for i, id := range ids {
@@ -142,7 +149,7 @@ func (d *Daemon) Commit(ctx context.Context, p session.Peer, c session.Commit) (
 	}
 	err := d.store.Commit(c.Vault, vault.Commit{
 		Vault: c.Vault, Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Header: c.Header,
-		Add: blobIDs(c.Add), Drop: blobIDs(c.Drop), Critical: blobIDs(c.Critical),
+		Add: blobIDs(c.Add), Drop: blobIDs(c.Drop), Critical: blobIDs(c.Critical), Books: optionalIDs(c.Books),
 		Anew: c.Anew, Voucher: c.Voucher,
 	}, d.now().UTC())
 	if err != nil {

@@ -143,7 +143,7 @@ func (d *Daemon) snapshots(id vault.VaultID) ([]vault.SnapshotRecord, error) {
 func snapshot(r vault.SnapshotRecord) session.Snapshot {
 	return session.Snapshot{
 		ID: r.Snapshot, Parent: r.Parent, Seq: r.Seq, Committed: r.Committed, Header: r.Header, Bytes: uint64(r.Bytes),
-		CriticalOnly: len(r.Blobs) == len(r.Critical),
+		CriticalOnly: len(r.Blobs) <= len(r.Critical), BooksOnly: r.BooksOnly(),
 	}
 }
 

@@ -99,7 +99,7 @@ func (v *visit) compare(ctx context.Context, object card.Object, asking vault.Va
 		return err
 	}
 	// What is written next is newer than a version, too, that has worn since.
-	if err := v.decide(ctx, p, list, max(object.Generation, object.Lost), asking.IsZero()); err != nil || v.state.Status != session.CardOK {
+	if err := v.decide(ctx, p, list, max(object.Generation, object.Lost), asking.IsZero()); err != nil || v.state.Status != session.CardOK && v.state.Status != session.CardFull {
 		return err
 	}
 	return v.own(v.on, v.state.Generation)
@@ -132,8 +132,7 @@ func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.Snaps
 	case renews(record, p.Record):
 		return v.renew(ctx, generation)
 	case same && (record.Authorization == nil || bytes.Equal(record.Authorization, p.Record.Authorization)):
-		v.facts.needed, v.facts.elsewhere = v.facts.used, bulk(list[0], p)
-		return nil
+		return v.same(ctx, p, list[0], generation)
 	case same:
 		return v.write(ctx, v.on, generation+1)
 	}
@@ -146,6 +145,24 @@ func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.Snaps
 	return v.write(ctx, v.on, generation+1)
 }
 
+// same looks at a card that has the newest snapshot: all of it that is for the card, or
+// the service books alone.
+func (v *visit) same(ctx context.Context, p vault.Portable, head vault.SnapshotRecord, generation uint64) error {
+	v.facts.needed, v.facts.elsewhere, v.facts.classes = v.facts.used, bulk(head, p), classesOf(p)
+	if !p.BooksOnly() || head.BooksOnly() {
+		return nil
+	}
+	_, data, err := v.collect(v.on)
+	if err != nil {
+		return err
+	}
+	if len(data) <= int(v.facts.capacity) {
+		return v.write(ctx, v.on, generation+1)
+	}
+	v.partly(len(data), head.Seq, generation)
+	return nil
+}
+
 // adopt takes up what was written to the card at another reader. Where the store
 // cannot, the card is as good as before.
 func (v *visit) adopt(p vault.Portable) error {
@@ -156,6 +173,7 @@ func (v *visit) adopt(p vault.Portable) error {
 		v.state.Detail = fmt.Sprintf("the card holds snapshot %d, written at another reader, and it cannot be taken up: %v", p.Snapshot.Seq, err)
 		return nil
 	}
+	v.facts.classes = classesOf(p)
 	v.log.Info("took up what was written to the card at another reader", "vault", p.Record.ID, "seq", p.Snapshot.Seq)
 	return nil
 }
@@ -169,25 +187,38 @@ func bulk(s vault.SnapshotRecord, p vault.Portable) int64 {
 	return max(n, 0)
 }
 
-// full says what does not fit: a snapshot whole or not at all, for its blobs are
-// of use together only. What the card held stays.
+// full says what does not fit. What goes on the card is decided by class: service
+// books and keys, else service books alone, each whole or not at all, for the blobs of
+// a class are of use together only; else the card keeps what it held.
 func (v *visit) full(err error, seq, generation uint64) error {
 	var full *card.FullError
 	if !errors.As(err, &full) {
 		return err
 	}
-	v.facts.leftOut = int64(max(full.Need-full.Have, 1))
-	held := "it holds nothing yet"
+	held := "neither is on the card, which holds nothing yet"
 	if !v.facts.blank {
-		held = fmt.Sprintf("it keeps an older one, generation %d", generation)
+		held = fmt.Sprintf("neither is on the card, which keeps an older one, generation %d", generation)
 	}
-	v.log.Warn("the card is too small", "snapshot", seq, "need", full.Need, "have", full.Have)
-	v.state = session.CardState{
-		Status: session.CardFull, Need: uint64(full.Need), Have: uint64(max(full.Have, 0)), Generation: generation,
-		Detail: fmt.Sprintf("service books and keys of snapshot %d take %d bytes and the card has room for %d: %d are too many, and %s. "+
-			"The reader's store has all", seq, full.Need, full.Have, full.Need-full.Have, held),
-	}
+	v.facts.classes = ""
+	v.lacking(full.Need, full.Have, seq, generation, held)
 	return nil
+}
+
+// partly says that the keys did not fit.
+func (v *visit) partly(need int, seq, generation uint64) {
+	v.facts.classes = booksAlone
+	v.lacking(need, int(v.facts.capacity), seq, generation, "the service books alone are on it, the keys are not")
+}
+
+func (v *visit) lacking(need, have int, seq, generation uint64, held string) {
+	have = max(have, 0)
+	v.facts.leftOut = int64(max(need-have, 1))
+	v.log.Warn("the card is too small", "snapshot", seq, "need", need, "have", have)
+	v.state = session.CardState{
+		Status: session.CardFull, Need: uint64(need), Have: uint64(have), Generation: generation,
+		Detail: fmt.Sprintf("service books and keys of snapshot %d take %d bytes and the card has room for %d: %d are too many; %s. "+
+			"The reader's store has all", seq, need, have, need-have, held),
+	}
 }
 
 // renews tells whether the card has other key slots than the store: it was out when
@@ -262,10 +293,36 @@ func (v *visit) write(ctx context.Context, id vault.VaultID, generation uint64) 
 	if err := v.own(id, generation); err != nil {
 		return err
 	}
-	if err := v.objects.Commit(ctx, generation, data); err != nil {
-		return v.full(err, p.Snapshot.Seq, generation-1)
+	return v.put(p, data, generation-1, func(data []byte) (uint64, error) {
+		return generation, v.objects.Commit(ctx, generation, data)
+	})
+}
+
+// put has what goes on the card written: all, or, where that does not fit, the service
+// books. held is the generation that the card keeps if they do not fit either.
+func (v *visit) put(p vault.Portable, data []byte, held uint64, write func([]byte) (uint64, error)) error {
+	generation, err := write(data)
+	if err == nil {
+		v.wrote(p, data, generation)
+		return nil
 	}
-	v.wrote(p, data, generation)
+	books, ok := p.Books()
+	if !errors.Is(err, card.ErrFull) || !ok {
+		return v.full(err, p.Snapshot.Seq, held)
+	}
+	part, merr := books.Marshal()
+	if merr != nil {
+		return merr
+	}
+	generation, second := write(part)
+	if errors.Is(second, card.ErrFull) {
+		return v.full(err, p.Snapshot.Seq, held)
+	}
+	if second != nil {
+		return second
+	}
+	v.wrote(books, part, generation)
+	v.partly(len(data), p.Snapshot.Seq, generation)
 	return nil
 }
 
@@ -291,8 +348,22 @@ func (v *visit) collect(id vault.VaultID) (p vault.Portable, data []byte, err er
 	return p, data, nil
 }
 
+// What a card may hold, by class.
+const (
+	booksAndKeys = "service-books keys"
+	booksAlone   = "service-books"
+)
+
+func classesOf(p vault.Portable) string {
+	if p.BooksOnly() {
+		return booksAlone
+	}
+	return booksAndKeys
+}
+
 // wrote takes note of what is on the card now.
 func (v *visit) wrote(p vault.Portable, data []byte, generation uint64) {
 	v.facts.used, v.facts.blank, v.facts.authorization = int64(len(data)), false, string(p.Record.Authorization)
+	v.facts.classes = classesOf(p)
 	v.state = session.CardState{Status: session.CardOK, Generation: generation}
 }

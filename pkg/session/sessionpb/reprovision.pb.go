@@ -2151,6 +2151,7 @@ type Snapshot struct {
 	Header            []byte                 `protobuf:"bytes,5,opt,name=header,proto3" json:"header,omitempty"`                                                   // sealed
 	Bytes             uint64                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	CriticalOnly      bool                   `protobuf:"varint,7,opt,name=critical_only,json=criticalOnly,proto3" json:"critical_only,omitempty"` // taken from a card: the reader has no other blobs of it
+	BooksOnly         bool                   `protobuf:"varint,8,opt,name=books_only,json=booksOnly,proto3" json:"books_only,omitempty"`          // besides, the card had no room for the keys
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -2230,6 +2231,13 @@ func (x *Snapshot) GetBytes() uint64 {
 func (x *Snapshot) GetCriticalOnly() bool {
 	if x != nil {
 		return x.CriticalOnly
+	}
+	return false
+}
+
+func (x *Snapshot) GetBooksOnly() bool {
+	if x != nil {
+		return x.BooksOnly
 	}
 	return false
 }
@@ -2480,6 +2488,7 @@ type CommitRequest struct {
 	Critical      [][]byte               `protobuf:"bytes,8,rep,name=critical,proto3" json:"critical,omitempty"`
 	Anew          bool                   `protobuf:"varint,9,opt,name=anew,proto3" json:"anew,omitempty"`       // add are all blobs: the device could not load the parent
 	Voucher       []byte                 `protobuf:"bytes,10,opt,name=voucher,proto3" json:"voucher,omitempty"` // the device's signature over the snapshot's place and critical blobs
+	Books         [][]byte               `protobuf:"bytes,11,rep,name=books,proto3" json:"books,omitempty"`     // those of critical that the service books need, in the same order; none where these are all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2580,6 +2589,13 @@ func (x *CommitRequest) GetAnew() bool {
 func (x *CommitRequest) GetVoucher() []byte {
 	if x != nil {
 		return x.Voucher
+	}
+	return nil
+}
+
+func (x *CommitRequest) GetBooks() [][]byte {
+	if x != nil {
+		return x.Books
 	}
 	return nil
 }
@@ -3192,7 +3208,7 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x01(\x04R\x04from\"_\n" +
 	"\x11SnapshotsResponse\x126\n" +
 	"\tsnapshots\x18\x01 \x03(\v2\x18.reprovision.v1.SnapshotR\tsnapshots\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"\xc7\x01\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\xe6\x01\n" +
 	"\bSnapshot\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06parent\x18\x02 \x01(\fR\x06parent\x12\x10\n" +
@@ -3200,7 +3216,9 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x13committed_unix_nano\x18\x04 \x01(\x03R\x11committedUnixNano\x12\x16\n" +
 	"\x06header\x18\x05 \x01(\fR\x06header\x12\x14\n" +
 	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x12#\n" +
-	"\rcritical_only\x18\a \x01(\bR\fcriticalOnly\"8\n" +
+	"\rcritical_only\x18\a \x01(\bR\fcriticalOnly\x12\x1d\n" +
+	"\n" +
+	"books_only\x18\b \x01(\bR\tbooksOnly\"8\n" +
 	"\x0eMissingRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x10\n" +
 	"\x03ids\x18\x02 \x03(\fR\x03ids\"#\n" +
@@ -3215,7 +3233,7 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\x04data\x18\x06 \x01(\fR\x04data\x12\x12\n" +
 	"\x04last\x18\a \x01(\bR\x04last\"%\n" +
 	"\vPutResponse\x12\x16\n" +
-	"\x06stored\x18\x01 \x01(\x04R\x06stored\"\xf3\x01\n" +
+	"\x06stored\x18\x01 \x01(\x04R\x06stored\"\x89\x02\n" +
 	"\rCommitRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x1a\n" +
 	"\bsnapshot\x18\x02 \x01(\fR\bsnapshot\x12\x16\n" +
@@ -3227,7 +3245,8 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\bcritical\x18\b \x03(\fR\bcritical\x12\x12\n" +
 	"\x04anew\x18\t \x01(\bR\x04anew\x12\x18\n" +
 	"\avoucher\x18\n" +
-	" \x01(\fR\avoucher\"?\n" +
+	" \x01(\fR\avoucher\x12\x14\n" +
+	"\x05books\x18\v \x03(\fR\x05books\"?\n" +
 	"\x0eCommitResponse\x12-\n" +
 	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"\x85\x01\n" +
 	"\n" +

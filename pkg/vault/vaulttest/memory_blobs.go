@@ -165,7 +165,7 @@ func (m *Memory) Snapshots(id vault.VaultID) ([]vault.SnapshotRecord, error) {
 			err = &vault.DamagedSnapshots{Seqs: damaged, Err: vault.ErrDamaged}
 			continue
 		}
-		s.Header, s.Blobs, s.Critical = bytes.Clone(s.Header), slices.Clone(s.Blobs), slices.Clone(s.Critical)
+		s.Header, s.Blobs, s.Critical, s.Books = bytes.Clone(s.Header), slices.Clone(s.Blobs), slices.Clone(s.Critical), slices.Clone(s.Books)
 		all = append(all, s.SnapshotRecord)
 	}
 	return all, err
