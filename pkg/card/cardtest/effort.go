@@ -16,7 +16,7 @@ const (
 	effortEdit   = 1 << 10  // bytes that change each time
 	effortWrite  = 3000     // bytes that a commit may write then
 	effortRead   = 1.15     // time of a load, as a multiple of the bare transfer's: the median
-	effortRounds = 300      // changes in a row
+	effortRounds = 150      // changes in a row
 )
 
 // What a contact card takes (T=1 at 4 MHz): for the bytes, and for a command.

@@ -64,7 +64,7 @@ func TestPlans(t *testing.T) {
 	h := &header{shape: shape{objects: 1<<(count+2) - 1, slotSize: payload*count/2 + 72, payload: payload}}
 	base := &version{header: h}
 	memory := map[object][]byte{}
-	for round := range 3000 {
+	for round := range 1000 {
 		body := changed(random, base.body, h.capacity())
 		p := newPlan(base, body, payload)
 		var free []object
