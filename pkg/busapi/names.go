@@ -37,6 +37,7 @@ const (
 	maxCalls      = 32               // authorised calls at one time
 	maxChecks     = 16               // questions to polkit at one time
 	promptTime    = 5 * time.Minute  // for the owner to answer
+	cancelTime    = 2 * time.Second  // for an agent to hear that a question is moot
 	statusTime    = 30 * time.Second // for a backend to tell its status
 )
 

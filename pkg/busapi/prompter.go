@@ -99,8 +99,16 @@ func (p *prompter) askOne(ctx context.Context, q *question, a *agent, method str
 	object := p.conn.Object(a.sender, a.path)
 	err := object.CallWithContext(ctx, busfiles.AgentInterface+"."+method, 0, arg).Store(answer)
 	if ctx.Err() != nil {
-		object.Call(busfiles.AgentInterface+".Cancel", dbus.FlagNoReplyExpected)
+		takeBack(object)
 		return context.Cause(ctx)
 	}
 	return fromBusError(err)
+}
+
+// takeBack tells an agent that its question is moot, and waits until it has heard that:
+// a late word would take back the next one.
+func takeBack(object dbus.BusObject) {
+	ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
+	defer cancel()
+	_ = object.CallWithContext(ctx, busfiles.AgentInterface+".Cancel", 0).Err // it may be gone
 }

@@ -30,15 +30,25 @@ func (o *owner) Pairing(context.Context, busapi.PairingQuestion) (string, error)
 }
 
 // attendant answers prompts at a terminal, or from a pipe, for as long as it runs.
-type attendant struct{ *owner }
+type attendant struct {
+	*owner
+	turn chan struct{} // held by the question that is on the screen
+}
 
-// attend prepares for a question, and says at its end that it is moot if it is.
+func newAttendant(a *app) attendant {
+	return attendant{owner: &owner{app: a, attends: true}, turn: make(chan struct{}, 1)}
+}
+
+// attend prepares for a question, and says at its end that it is moot if it is. One
+// that is moot takes a moment to go, and must not read the answer to the next.
 func (a attendant) attend(ctx context.Context) (end func()) {
+	a.turn <- struct{}{}
 	a.in.forget()
 	return func() {
 		if ctx.Err() != nil {
 			fmt.Fprintln(a.err, "(not needed any more)")
 		}
+		<-a.turn
 	}
 }
 

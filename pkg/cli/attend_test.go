@@ -144,6 +144,28 @@ func TestAgentForgetsWhatWasTypedBefore(t *testing.T) {
 	}
 }
 
+// A question that was taken back is gone before the next one reads an answer.
+func TestAgentAsksOneAfterTheOther(t *testing.T) {
+	w := newWorld(t)
+	x, stop := attending(t, w)
+	defer stop()
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		first := asked(func() (string, error) { return w.object.Prompter().Pairing(ctx, busapi.PairingQuestion{}) })
+		x.when("The address that it shows", i+1)
+		cancel()
+		bustest.Wait(t, first, "the end")
+		second := asked(func() (bool, error) {
+			return w.object.Prompter().ConfirmReprovision(t.Context(), busapi.ReprovisionResult{Planned: 1})
+		})
+		x.when("Go on? [y/N] ", i+1)
+		x.enter("y")
+		if got := bustest.Wait(t, second, "the answer"); got != "true <nil>" {
+			t.Fatalf("got %q", got)
+		}
+	}
+}
+
 // "Not now", and an end of the input, are no answers.
 func TestAgentWithoutAnAnswer(t *testing.T) {
 	w := newWorld(t)

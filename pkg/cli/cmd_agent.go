@@ -34,7 +34,7 @@ func (a *app) terminalAgent(ctx context.Context) error {
 	if a.noInput {
 		return usageError{fmt.Errorf("%w: an agent asks, and --no-input forbids that", busapi.ErrInputNeeded)}
 	}
-	return a.attendTo(ctx, attendant{&owner{app: a, attends: true}}, false)
+	return a.attendTo(ctx, newAttendant(a), false)
 }
 
 // desktopAgent runs in the background of a session: polkit must not ask at each login
