@@ -340,7 +340,7 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 		return err
 	}
 	r.keeper.setCard(state)
-	r.familiar.note(r.session, c.Vault, c.Snapshot, r.now())
+	r.met(r.session, c.Vault, c.Snapshot)
 	if err := r.adopt(ds, t); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type familiar struct {
 	vault   vault.VaultID
 	head    vault.SnapshotID
 	at      time.Time
+	epoch   uint64 // of the device's key slots then
 }
 
 // freshFor is how long what the reader told needs no confirmation.
@@ -45,11 +46,31 @@ func (f *familiar) knows(s *session.Session, v vault.VaultID, head vault.Snapsho
 func (d *Daemon) recognize(s *session.Session) (v opened, ds *vault.DataSet, since time.Time, known bool) {
 	v, have, err := d.own()
 	ds = d.book.current()
-	if err != nil || !have || ds == nil || d.rotating() {
+	if err != nil || !have || ds == nil || d.rotating() || !d.sameSlots() {
 		return opened{}, nil, time.Time{}, false
 	}
 	since, known = d.familiar.knows(s, v.id, ds.Header().Snapshot)
 	return v, ds, since, known
+}
+
+// met notes what the session told of the vault, and which key slots the device holds.
+func (d *Daemon) met(s *session.Session, v vault.VaultID, head vault.SnapshotID) {
+	d.familiar.note(s, v, head, d.now())
+	held, err := d.keys.VaultKey()
+	d.familiar.mu.Lock()
+	defer d.familiar.mu.Unlock()
+	if d.familiar.epoch = held.Epoch; err != nil {
+		d.familiar.session = nil
+	}
+}
+
+// sameSlots tells whether the device holds the key slots that it held then: where it has others
+// the reader is to have them, too.
+func (d *Daemon) sameSlots() bool {
+	held, err := d.keys.VaultKey()
+	d.familiar.mu.Lock()
+	defer d.familiar.mu.Unlock()
+	return err == nil && held.Epoch == d.familiar.epoch
 }
 
 // rotating tells whether the vault's key is to be another one, which the reader may know already.

@@ -185,7 +185,7 @@ func (d *Daemon) sortVaults(ctx context.Context, s *session.Session, id vault.Va
 			mine = &v
 			d.damage.set(v.Damaged)
 			if v.Head != nil && !v.Head.CriticalOnly {
-				d.familiar.note(s, v.ID, vault.SnapshotID(v.Head.ID), d.now())
+				d.met(s, v.ID, vault.SnapshotID(v.Head.ID))
 			}
 		case v.ID == id: // was this device's, and is another's now
 		case v.Head != nil && (opensByItself(v) || needsPasscode(v)):
