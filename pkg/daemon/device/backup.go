@@ -133,11 +133,11 @@ func (r *backupRun) meet(ctx context.Context) error {
 	}
 	defer done()
 	var since time.Time
-	if r.vault, r.base, since, r.assumed = r.recognize(r.session); r.assumed {
+	if r.vault, r.base, since, r.assumed = r.recognize(r.session); r.assumed && !r.healOnly {
 		r.recognized, r.assumed = true, r.now().Sub(since) > freshFor
 		return nil
 	}
-	r.recognized = false
+	r.recognized, r.assumed = false, false
 	rotating := r.rotating() // what the reader has changes with it
 	var there *session.Vault
 	if r.vault, there, err = r.ensureKnown(ctx, r.session); err != nil {
@@ -208,6 +208,7 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 	}
 	if errors.Is(err, session.ErrNoData) || errors.Is(err, session.ErrDamaged) {
 		r.log.Warn("the reader lacks what it had, sending it again", "error", err)
+		r.familiar.forget()
 		r.ask = true
 		err = r.attempt(ctx, pending)
 	}

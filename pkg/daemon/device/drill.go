@@ -115,6 +115,7 @@ func (r *drill) fetch(ctx context.Context, blobs []vault.BlobID) error {
 
 func (r *drill) fail(id vault.BlobID, err error) {
 	r.log.Error("what lies at the reader is not what was saved", "blob", id, "error", err)
+	r.familiar.forget() // the reader knows now what is damaged
 	if len(r.result.Failed) < maxFailed {
 		r.result.Failed = append(r.result.Failed, fmt.Sprintf("%s: %v", id, err))
 	}

@@ -56,6 +56,7 @@ func (r *readerDamage) of(ds *vault.DataSet) map[vault.BlobID]bool {
 // hearDamage takes note of the reader's word that some of what it keeps is damaged.
 func (d *Daemon) hearDamage(blobs uint64) {
 	d.log.Warn("the reader has damaged data of this device", "blobs", blobs)
+	d.familiar.forget() // which ones it says when it is asked for the vaults
 	d.event("damage", map[string]any{"state": "found", "blobs": int64(blobs)})
 	select {
 	case d.heals <- struct{}{}:
