@@ -151,11 +151,18 @@ func (b *book) reading() uint64 {
 }
 
 // reread takes note of files that were read anew, every byte: the next scan need
-// not, and those that could not be read it reads again.
-func (b *book) reread(names []userdata.Name, found scan.Cache) {
+// not, and those that could not be read it reads again. What a scan keeps of those is how
+// they were known before it: to trust that would be to take a read error for nothing.
+func (b *book) reread(names []userdata.Name, found scan.Result) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last, b.looked = b.last.With(found, names), nil
+	var unread []userdata.Name
+	for _, p := range found.Problems {
+		if p.Reason != scan.Attributes { // of such a file every byte was read
+			unread = append(unread, p.Name)
+		}
+	}
+	b.last, b.looked = b.last.With(found.Cache, names).With(scan.Cache{}, unread), nil
 	b.readings++
 	for _, n := range names {
 		b.dirty[n] = b.readings

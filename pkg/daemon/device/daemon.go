@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
@@ -33,7 +34,7 @@ type Daemon struct {
 	state      *state
 	keys       *keyring.Keyring
 	book       *book
-	scanner    *scan.Scanner
+	scanner    scanner
 	watcher    *watch.Watcher // nil when watching is off
 	bluetooth  *bluetooth     // nil on a local link
 	keeper     *keeper
@@ -60,6 +61,15 @@ type Daemon struct {
 	quarantine reprovision.Quarantine
 	conn       *dbus.Conn // the caller's
 	bus        *busapi.Device
+}
+
+// scanner is what looks at the user-data space: a scan.Scanner.
+type scanner interface {
+	Scan(ctx context.Context, cache scan.Cache, opts scan.Options) (scan.Result, error)
+	ScanNames(ctx context.Context, names []userdata.Name, cache scan.Cache, opts scan.Options) (scan.Result, error)
+	Refresh(ctx context.Context, before scan.Result, names []userdata.Name, opts scan.Options) (scan.Result, error)
+	Writing(n userdata.Name, at scan.Observation) bool
+	Open(n userdata.Name) (*os.File, error)
 }
 
 // New opens the device's state and brings everything together. It starts

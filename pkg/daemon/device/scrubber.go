@@ -78,7 +78,7 @@ func (d *Daemon) scrub(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d.book.reread(names, found.Cache)
+		d.book.reread(names, found)
 		if len(names) > 0 {
 			if err := d.state.store(keyScrubAt, names[len(names)-1]); err != nil {
 				return err
