@@ -2,7 +2,6 @@ package detect
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/scan"
@@ -20,14 +19,14 @@ type rootLoss struct {
 // rootLosses finds the roots that are gone as a whole: the directory itself,
 // or everything that lay in it.
 func (j *judgement) rootLosses() map[string]rootLoss {
-	had, left := j.survivors()
+	had, left, here := j.survivors()
 	losses := make(map[string]rootLoss)
 	for _, r := range j.now.Roots {
 		if had[r.Name] == 0 {
 			continue
 		}
 		switch {
-		case left[r.Name] == 0 && j.misses(r):
+		case here[r.Name] == 0 && r.NotMounted(j.ref.Mounts[r.Name]):
 			losses[r.Name] = rootLoss{verdict: Unavailable, reason: "nothing is mounted at " + j.ref.Mounts[r.Name], absent: true}
 		case r.Missing:
 			losses[r.Name] = rootLoss{verdict: Erased, reason: "the whole root directory is gone"}
@@ -51,9 +50,10 @@ func (j *judgement) rootLosses() map[string]rootLoss {
 // directory, and those of them of which anything is left: the item itself, a
 // trouble in reading it or a directory above it, or its contents under another
 // name. What else lies there (lost+found, a cache that a program made anew)
-// says nothing.
-func (j *judgement) survivors() (had, left map[string]int) {
-	had, left = make(map[string]int), make(map[string]int)
+// says nothing. Of those, here counts what is left in the root itself: that contents lie
+// in another root, too, says nothing of whether the root's file system is mounted.
+func (j *judgement) survivors() (had, left, here map[string]int) {
+	had, left, here = make(map[string]int), make(map[string]int), make(map[string]int)
 	troubled := make(map[userdata.Name]bool)
 	for _, p := range j.now.Problems {
 		troubled[p.Name] = p.Reason == scan.Unreadable || p.Reason == scan.Busy || troubled[p.Name]
@@ -64,19 +64,22 @@ func (j *judgement) survivors() (had, left map[string]int) {
 		}
 		root := it.Name.Root()
 		had[root]++
-		if j.survives(it, troubled) {
+		at, survives := j.survivesAt(it, troubled)
+		if survives {
 			left[root]++
 		}
+		if survives && at.Root() == root {
+			here[root]++
+		}
 	}
-	return had, left
+	return had, left, here
 }
 
-func (j *judgement) survives(it manifest.Item, troubled map[userdata.Name]bool) bool {
-	if _, there := j.now.Manifest.Find(it.Name); there {
-		return true
+func (j *judgement) survivesAt(it manifest.Item, troubled map[userdata.Name]bool) (at userdata.Name, survives bool) {
+	if _, there := j.now.Manifest.Find(it.Name); there || obscured(troubled, it.Name) {
+		return it.Name, true
 	}
-	_, moved := j.arrivals.of(it)
-	return moved || obscured(troubled, it.Name)
+	return j.arrivals.of(it)
 }
 
 // obscured tells whether the item, or a directory above it, could not be read.
@@ -88,13 +91,6 @@ func obscured(troubled map[userdata.Name]bool, n userdata.Name) bool {
 		n = n.Parent()
 	}
 	return true
-}
-
-// misses tells whether a root lay on a file system that is not mounted now. Its
-// mount point then belongs to the file system below.
-func (j *judgement) misses(r scan.RootState) bool {
-	was := j.ref.Mounts[r.Name]
-	return was != "" && r.Mount != "" && r.Mount != was && (r.Mount == "/" || strings.HasPrefix(was, r.Mount+"/"))
 }
 
 // unmounted tells whether an item lay below a mount point, inside a root, at which

@@ -371,6 +371,32 @@ func TestNotMounted(t *testing.T) {
 	}
 }
 
+// TestNotMountedAndCopiedElsewhere: what lies in another root says nothing of whether a
+// file system is mounted.
+func TestNotMountedAndCopiedElsewhere(t *testing.T) {
+	for _, mountPointStays := range []bool{true, false} {
+		p := newKnowingPhone(t)
+		p.ref.Mounts = map[string]string{"keys": p.path("keys")}
+		p.ref.Moved = map[userdata.Name]userdata.Name{"keys/notes.txt": "preferences/was-notes"}
+		p.write("preferences/was-notes", "edited since")
+		raw, err := os.ReadFile(p.path("keys/blob.bin"))
+		p.must(err)
+		p.write("user-data/copy.bin", string(raw))
+		p.must(os.RemoveAll(p.path("keys")))
+		if mountPointStays {
+			p.must(os.Mkdir(p.path("keys"), 0o755))
+		}
+		report := p.judge()
+		if d := report.Damaged(); len(d) != 0 || !report.Unmounted["keys"] {
+			t.Errorf("mount point there %v: %+v, unmounted %v", mountPointStays, d, report.Unmounted)
+		}
+		p.ref.Mounts = nil // it was no mount point
+		if d := p.judge().Damaged(); len(d) == 0 {
+			t.Error("a root that was emptied is no loss")
+		}
+	}
+}
+
 // TestLostState judges by the manifest alone, as a device does that has only the
 // reader's.
 func TestLostState(t *testing.T) {

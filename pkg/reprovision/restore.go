@@ -51,6 +51,9 @@ type Restorer struct {
 	Fetch    vault.Fetch // wraps ErrInterrupted where a later attempt may succeed
 	CacheDir string      // for packs; outlives an interruption
 	Run      *Run        // keeps what is replaced
+	// Mounts tells, by the name of a root, where the file system was mounted on which it
+	// lay. Nothing is made in a root that lies on the file system below that now.
+	Mounts map[string]string
 	// Hook makes the system take up a class; nil for none.
 	Hook func(ctx context.Context, c userdata.Class) error
 	// Due lists classes whose hook an interrupted run still owes. It is run even

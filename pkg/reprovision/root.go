@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
@@ -35,6 +36,9 @@ func (j *job) openRoot(name string) (*os.Root, error) {
 	if !ok {
 		return nil, fmt.Errorf("no root is called %q on this device", name)
 	}
+	if err := j.mounted(where); err != nil {
+		return nil, err
+	}
 	made, err := makeRoot(where, j.Run)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the root %q: %w", name, err)
@@ -53,6 +57,15 @@ func (j *job) openRoot(name string) (*os.Root, error) {
 	}
 	j.clean(r, name)
 	return r, nil
+}
+
+// mounted refuses a root whose file system is not mounted: what was restored would lie
+// in the directory below, and out of sight as soon as it is mounted again.
+func (j *job) mounted(where userdata.Root) error {
+	if at := j.Mounts[where.Name]; scan.NotMounted(at, where.Path) {
+		return fmt.Errorf("cannot restore the root %q: nothing is mounted at %s", where.Name, userdata.Printable(at))
+	}
+	return nil
 }
 
 // makeRoot makes the directory of a root that is gone, and tells whether it

@@ -38,6 +38,31 @@ func TestWhatIsNoDirectoryInThePlaceOfARoot(t *testing.T) {
 	}
 }
 
+// TestRootThatIsNotMounted: nothing is made in the place of a file system that is away.
+func TestRootThatIsNotMounted(t *testing.T) {
+	for _, mountPointStays := range []bool{true, false} {
+		p := newPhone(t)
+		p.backUp()
+		p.must(os.RemoveAll(p.path("keys")))
+		if mountPointStays {
+			p.must(os.Mkdir(p.path("keys"), 0o755))
+		}
+		r := p.restorer()
+		r.Mounts = map[string]string{"keys": p.path("keys")}
+		result, err := r.Restore(t.Context(), p.plan(reprovision.Selection{Damage: true}))
+		p.must(err)
+		if result.Restored != 0 || len(result.Failed) != result.Planned || result.Planned == 0 {
+			t.Errorf("%d of %d restored", result.Restored, result.Planned)
+		}
+		if left, _ := os.ReadDir(p.path("keys")); len(left) != 0 {
+			t.Errorf("something was made at the mount point: %v", left)
+		}
+		if _, err := os.Lstat(p.path("keys")); mountPointStays != (err == nil) {
+			t.Errorf("the mount point: %v", err)
+		}
+	}
+}
+
 // keptRoot looks for what was in the place of the root in the quarantine.
 func (p *phone) keptRoot(was os.FileInfo) {
 	p.t.Helper()

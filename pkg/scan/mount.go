@@ -3,9 +3,23 @@ package scan
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
+
+// NotMounted tells whether a path does not lie any more on the file system that was
+// mounted at a mount point, "" for not known, because that is not mounted there.
+func NotMounted(was, path string) bool { return bare(was, mountPoint(path)) }
+
+// NotMounted tells the same of a root, as the scan found it.
+func (r RootState) NotMounted(was string) bool { return bare(was, r.Mount) }
+
+// bare tells whether what lies on one mount point now, and on another before, lies in the
+// directory that the other hid.
+func bare(was, is string) bool {
+	return was != "" && is != "" && is != was && (is == "/" || strings.HasPrefix(was, is+"/"))
+}
 
 // mountPoint is the path at which the file system is mounted that a path lies on,
 // or would lie on if it were there; "" when nobody can tell.

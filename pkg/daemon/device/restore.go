@@ -349,7 +349,8 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 	defer stop()
 	restorer := &reprovision.Restorer{
 		Space: r.space, DataSet: r.dataSet, Run: run, Hook: r.takeUp, Reread: r.reread, Log: r.log,
-		Due: slices.Clone(r.job.Owed), Owe: r.owe,
+		Mounts: r.book.reference().Mounts,
+		Due:    slices.Clone(r.job.Owed), Owe: r.owe,
 		Settled: r.settle, GiveWay: bid,
 		CacheDir: r.packsOf(r.job.Run),
 		Fetch:    r.watchFetch(r.dataSet.FromHeld(fetch)),
