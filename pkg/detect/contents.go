@@ -23,7 +23,8 @@ func (j *judgement) judgeContents(want, got manifest.Item) (Verdict, string) {
 	if nature.Open {
 		return Unavailable, "contents differ, and a program is in the middle of changing them"
 	}
-	if reason := damage(want, got, nature, j.before(want)); reason != "" {
+	d := difference{want: want, got: got, is: nature, was: j.before(want), written: j.written(want.Name)}
+	if reason := d.damage(); reason != "" {
 		return Corrupted, reason
 	}
 	if j.silent(want.Name) {
@@ -52,50 +53,75 @@ func (j *judgement) before(want manifest.Item) scan.Nature {
 	return scan.Nature{}
 }
 
+// difference is one between saved contents and those that lie there now.
+type difference struct {
+	want, got manifest.Item
+	is, was   scan.Nature
+	written   bool // the file's times or its inode moved
+}
+
 // damage says what in the contents no program writes on purpose; "" for nothing.
-func damage(want, got manifest.Item, is, was scan.Nature) string {
+func (d difference) damage() string {
 	switch {
-	case is.Nul && was.Nul:
+	case d.is.Nul && d.was.Nul:
 		return "" // a disk image that was never written to, and is larger now
-	case is.Nul:
-		return fmt.Sprintf("filled with NUL, %d bytes", got.Size)
-	case is.Unsure:
+	case d.is.Nul:
+		return fmt.Sprintf("filled with NUL, %d bytes", d.got.Size)
+	case d.is.Unsure:
 		return "" // no valid contents are damage for being too many to look at
-	case want.Kind == "":
-		return cutShort(want, got, is, was)
-	case is.Kind != "" && (is.Broken == "" || is.Odd):
+	case d.want.Kind == "":
+		return d.cutShort()
+	case d.is.Kind != "" && (d.is.Broken == "" || d.is.Odd):
 		return "" // whole, if only as something else, or without its match
-	case textual(want.Kind):
-		return textDamage(want, got, is, was)
-	case is.Broken != "":
-		return fmt.Sprintf("was a valid %s, and is not: %s", formatOf(want.Kind), is.Broken)
-	case !is.Text:
-		return fmt.Sprintf("was a valid %s, and is nothing that is known", formatOf(want.Kind))
+	case textual(d.want.Kind):
+		return d.textDamage()
+	case d.is.Broken != "":
+		return fmt.Sprintf("was a valid %s, and is not: %s", formatOf(d.want.Kind), d.is.Broken)
+	case !d.is.Text:
+		return fmt.Sprintf("was a valid %s, and is nothing that is known", formatOf(d.want.Kind))
 	}
 	return ""
 }
 
 // textDamage tells damage from a mistake that somebody made while editing.
-func textDamage(want, got manifest.Item, is, was scan.Nature) string {
+func (d difference) textDamage() string {
 	switch {
-	case is.Gap:
+	case d.is.Gap:
 		return "holds blocks of NUL, and was text"
-	case !is.Text:
+	case !d.is.Text:
 		return "holds bytes that no text has, and was text"
 	}
-	return cutShort(want, got, is, was)
+	return d.cutShort()
 }
 
 // cutShort recognises the beginning of what was saved, where it does not end as
 // somebody would end it.
-func cutShort(want, got manifest.Item, is, was scan.Nature) string {
-	if got.Size >= want.Size || !is.Begins(was) {
+func (d difference) cutShort() string {
+	if d.got.Size >= d.want.Size || !d.is.Begins(d.was) {
 		return ""
 	}
-	if textual(want.Kind) && (is.Ended || !was.Ended && is.Broken == "") {
+	if textual(d.want.Kind) && (d.is.Ended || !d.was.Ended && d.is.Broken == "" || d.trimmed()) {
 		return ""
 	}
-	return fmt.Sprintf("cut short: the first %d of %d bytes", got.Size, want.Size)
+	return fmt.Sprintf("cut short: the first %d of %d bytes", d.got.Size, d.want.Size)
+}
+
+// Of the last bytes of a text only the last is known, whether it ended a line. lineEnds is
+// how many may be missing for them to be taken for line ends, and sector is where what
+// a medium has lost begins.
+const (
+	lineEnds = 4
+	sector   = 512
+)
+
+// trimmed tells whether a program wrote a text anew without the line ends at its end, as
+// `printf %s "$(cat FILE)"` does: with the last byte alone nothing else can be gone.
+func (d difference) trimmed() bool {
+	missing := d.want.Size - d.got.Size
+	if !d.written || !d.was.Ended {
+		return false
+	}
+	return missing == 1 || missing <= lineEnds && d.is.Broken == "" && d.got.Size%sector != 0
 }
 
 // sameFormat tells whether contents are still meant to be what they were.

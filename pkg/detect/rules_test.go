@@ -132,6 +132,33 @@ func TestContentsOfEveryKind(t *testing.T) {
 	}
 }
 
+// TestWithoutTheLastLineEnd: many programs write none, and nothing is lost with it.
+func TestWithoutTheLastLineEnd(t *testing.T) {
+	less := func(n int) func(string) string { return func(s string) string { return s[:len(s)-n] } }
+	with := func(tail string) func(string) string { return func(s string) string { return s + tail } }
+	for _, c := range []struct {
+		name     string
+		was, how func(string) string
+		verdict  detect.Verdict
+		reason   string
+	}{
+		{"notes.txt", with(""), less(1), detect.Changed, "differ"},
+		{"set.json", with(""), less(1), detect.Changed, "differ"},
+		{"home.nmconnection", with(""), less(1), detect.Changed, "differ"},
+		{"notes.txt", with("of another system\r\n"), less(2), detect.Changed, "differ"},
+		{"notes.txt", with("\n\n"), less(3), detect.Changed, "differ"},
+		{"notes.txt", with(""), less(8), detect.Corrupted, "cut short"},
+		{"set.json", with(""), less(3), detect.Corrupted, "cut short"},
+		{"notes.txt", func(s string) string { return s[:1026] + "\n" }, less(3), detect.Corrupted, "cut short"}, // at a block
+	} {
+		p := newKnowingPhone(t)
+		p.change(c.name, c.was)
+		p.save()
+		p.change(c.name, c.how)
+		p.expectAll(c.name, c.verdict, c.reason)
+	}
+}
+
 func TestMoved(t *testing.T) {
 	p := newKnowingPhone(t)
 	for _, c := range userdata.Classes() {

@@ -32,6 +32,18 @@ func unwritten(was, is scan.Observation, fsType int64) bool {
 	return was == is
 }
 
+// written tells whether a file shows a write since it was intact: a file system whose
+// structures are damaged may give a file another size, but no other times.
+func (j *judgement) written(n userdata.Name) bool {
+	was, known := j.ref.Seen.Get(n)
+	is, there := j.now.Observed(n)
+	if !known || !there {
+		return false
+	}
+	was.Size, was.Mode = is.Size, is.Mode
+	return !unwritten(was.Observation, is, j.now.FSType(n))
+}
+
 // judgeSilent: a file system that keeps no change time of its own leaves it open
 // whether a program wrote and then set the modification time back.
 func (j *judgement) judgeSilent(n userdata.Name) (Verdict, string) {

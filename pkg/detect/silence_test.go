@@ -44,6 +44,22 @@ func TestUnwritten(t *testing.T) {
 	}
 }
 
+// TestEndOfTheLastLine: what nobody wrote is cut short also where only the end of the last
+// line is missing.
+func TestEndOfTheLastLine(t *testing.T) {
+	was := scan.Nature{Text: true, Ended: true, Marks: []uint32{1}}
+	is := scan.Nature{Text: true, Marks: []uint32{1}}
+	for written, short := range map[bool]bool{true: false, false: true} {
+		d := difference{
+			want: manifest.Item{Size: 20, Kind: scan.KindText}, got: manifest.Item{Size: 19, Kind: scan.KindText},
+			is: is, was: was, written: written,
+		}
+		if reason := d.damage(); (reason != "") != short {
+			t.Errorf("written %v: %q", written, reason)
+		}
+	}
+}
+
 // TestModeOfTheMount: on FAT the mode is that of the mount, and a private key has
 // been as open as everything else from the beginning.
 func TestModeOfTheMount(t *testing.T) {

@@ -45,6 +45,9 @@ func copyActs() []act {
 				cp --sparse=always "$T/new" disk.img`},
 		{name: "a blank disk image is made larger", program: "truncate", seed: []string{"disk.img"}, classes: []string{data},
 			do: `truncate -s +64K disk.img`},
+		{name: "the end of the last line is chomped", program: "perl", do: `perl -pi -e 'chomp if eof' "$F"`},
+		{name: "truncate -s -1 takes the end of the last line", program: "truncate", do: `truncate -s -1 "$F"`},
+		{name: "printf %s without the end of the last line", program: "bash", do: `printf %s "$(cat "$F")" >"$F"`},
 		{name: "holes are dug", program: "fallocate", seed: []string{"holes.bin"}, classes: []string{data},
 			do: `fallocate -d holes.bin || skip "no holes on this file system"`},
 	}
