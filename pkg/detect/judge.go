@@ -127,8 +127,9 @@ func (j *judgement) hidden(n userdata.Name) bool {
 	return false
 }
 
-// judgeMovedDirectories takes back what was said of directories that are gone
-// because all that lay in them was moved elsewhere.
+// judgeMovedDirectories takes back what was said of directories that are gone, or gave way
+// to something else, a symlink to their new place, say, because all that lay in them was
+// moved elsewhere.
 func (j *judgement) judgeMovedDirectories() {
 	erased, moved := make(map[userdata.Name]bool), make(map[userdata.Name]bool)
 	for _, f := range j.findings {
@@ -146,8 +147,10 @@ func (j *judgement) judgeMovedDirectories() {
 		}
 	}
 	for i, f := range j.findings {
-		if f.Verdict == Erased && moved[f.Name] && !erased[f.Name] {
-			j.counts[Erased]--
+		p, bad := j.problems[f.Name]
+		unread := bad && p.Reason != scan.Special
+		if f.Verdict.Damage() && moved[f.Name] && !erased[f.Name] && !unread {
+			j.counts[f.Verdict]--
 			j.counts[Changed]++
 			j.findings[i].Verdict, j.findings[i].Reason = Changed, "what lay in it is elsewhere"
 		}

@@ -173,6 +173,22 @@ func TestMoved(t *testing.T) {
 	}
 }
 
+// TestSymlinkInThePlaceOfAMovedDirectory: what was moved, and is still found through the
+// old name, is not lost.
+func TestSymlinkInThePlaceOfAMovedDirectory(t *testing.T) {
+	p := newKnowingPhone(t)
+	p.write("keys/sub/deep/d", "more that lies in it")
+	p.save()
+	p.must(os.Rename(p.path("keys/sub"), p.path("keys/other")))
+	p.must(os.Symlink("other", p.path("keys/sub")))
+	if d := p.judge().Damaged(); len(d) != 0 {
+		t.Errorf("moved: %+v", d)
+	}
+	p.must(os.Remove(p.path("keys/other/c")))
+	p.expect(p.judge(), "keys/other changed", "keys/other/deep changed", "keys/other/deep/d changed",
+		"keys/sub corrupted", "keys/sub/c erased", "keys/sub/deep changed", "keys/sub/deep/d changed")
+}
+
 func TestRenamedAndChanged(t *testing.T) {
 	p := newKnowingPhone(t)
 	p.must(os.Rename(p.path("keys/notes.txt"), p.path("keys/renamed")))

@@ -62,6 +62,8 @@ func renameActs() []act {
 		{name: "mv to another class", program: "mv", do: `mkdir "$X"; mv "$B" "$X/"`, goes: []string{"$B"}, comes: []string{"$X/$B"}},
 		{name: "mv of a whole directory", program: "mv", seed: []string{"work/other", "work/text"},
 			do: `mv work done`, goes: []string{"work"}, comes: []string{"done"}},
+		{name: "mv of a whole directory, a symlink in its place", program: "ln", seed: []string{"work/other", "work/text"},
+			do: `mv work done; ln -s done work`, comes: []string{"done"}},
 		{name: "ln to a new name, rm of the old", program: "ln", do: `ln "$B" "new-$B"; rm "$B"`,
 			goes: []string{"$B"}, comes: []string{"new-$B"}},
 		{name: "cp to a new name, rm of the old", program: "cp", do: `cp "$B" "new-$B"; rm "$B"`,
