@@ -2,9 +2,11 @@ package detect
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/scan"
+	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
 // judgeContents judges an item that is there, readable and of its old type.
@@ -15,7 +17,7 @@ func (j *judgement) judgeContents(want, got manifest.Item) (Verdict, string) {
 	case got.Type != manifest.File:
 		return Changed, "leads elsewhere"
 	case transient(want.Name):
-		return Changed, "contents differ"
+		return j.judgeTransient(want.Name)
 	case got.Size == 0:
 		return j.judgeEmptied(want)
 	}
@@ -32,6 +34,16 @@ func (j *judgement) judgeContents(want, got manifest.Item) (Verdict, string) {
 	}
 	if nature.Broken != "" && sameFormat(want, nature) {
 		return Changed, fmt.Sprintf("contents differ, and are no valid %s any more: %s", nature.Kind, nature.Broken)
+	}
+	return Changed, "contents differ"
+}
+
+// judgeTransient judges contents that programs write and give up as they work: that
+// they differ says nothing, unless nobody wrote them. What a database has mapped into
+// memory (-shm) may be written to without a trace, as on tmpfs.
+func (j *judgement) judgeTransient(n userdata.Name) (Verdict, string) {
+	if !strings.HasSuffix(string(n), "-shm") && j.silent(n) {
+		return j.judgeSilent(n)
 	}
 	return Changed, "contents differ"
 }

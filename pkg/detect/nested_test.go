@@ -38,6 +38,23 @@ func TestSilenceOnANestedMount(t *testing.T) {
 	p.expect(detect.Judge(p.space, p.ref, now), "user-data/a unavailable", "user-data/card/f corrupted")
 }
 
+// TestSilentDamageOfFilesThatComeAndGo: whatever the name, nobody wrote these bytes.
+func TestSilentDamageOfFilesThatComeAndGo(t *testing.T) {
+	p := newKnowingPhone(t)
+	for _, n := range []string{"saved.bak", "notes.old", "notes.txt~", "film.part", "written.bak"} {
+		p.write("user-data/"+n, "contents of "+n)
+	}
+	now := p.look()
+	root, _ := now.Root("user-data")
+	now.FSTypes = map[uint64]int64{root.Device: unix.EXT4_SUPER_MAGIC}
+	p.ref = differed(t, now, "user-data/saved.bak", "user-data/notes.old", "user-data/notes.txt~", "user-data/film.part")
+	p.write("user-data/written.bak", "other contents")
+	now = p.look()
+	now.FSTypes = map[uint64]int64{root.Device: unix.EXT4_SUPER_MAGIC}
+	p.expect(detect.Judge(p.space, p.ref, now), "user-data/film.part corrupted", "user-data/notes.old corrupted",
+		"user-data/notes.txt~ corrupted", "user-data/saved.bak corrupted", "user-data/written.bak changed")
+}
+
 // differed makes a reference of what is seen, in which some files had other contents
 // when they were observed as they are.
 func differed(t *testing.T, now scan.Result, names ...userdata.Name) detect.Reference {
