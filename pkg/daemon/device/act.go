@@ -21,15 +21,7 @@ import (
 // act does with damage what the policy of its class says, and returns what is to be
 // mended now.
 func (d *Daemon) act(seen sight) []detect.Finding {
-	var auto, ask []detect.Finding
-	for _, f := range d.writable(seen, d.findings.due(seen.report.Damaged(), d.now())) {
-		switch d.cfg.Reprovision.For(f.Class) {
-		case config.Restore:
-			auto = append(auto, f)
-		case config.Ask:
-			ask = append(ask, f)
-		}
-	}
+	auto, ask := d.byPolicy(d.writable(seen, d.findings.due(seen.report.Damaged(), d.now())))
 	if len(ask) > 0 {
 		d.wait(fmt.Sprintf("%d damaged items wait for the owner's word", len(ask)))
 		select {
@@ -46,6 +38,20 @@ func (d *Daemon) act(seen sight) []detect.Finding {
 		return nil
 	}
 	return auto
+}
+
+// byPolicy tells what is restored by itself from what the owner is asked about.
+func (d *Daemon) byPolicy(damaged []detect.Finding) (auto, ask []detect.Finding) {
+	for _, f := range damaged {
+		switch d.cfg.Reprovision.For(f.Class) {
+		case config.Restore:
+			auto = append(auto, f)
+		case config.Ask:
+			ask = append(ask, f)
+		}
+	}
+	d.findings.want(auto)
+	return auto, ask
 }
 
 // writable leaves out what lies on a file system that is mounted read-only, as

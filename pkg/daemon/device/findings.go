@@ -21,6 +21,7 @@ type findings struct {
 	told    map[userdata.Name]detect.Verdict
 	waiting string                      // for damage
 	offer   string                      // data of an earlier device that could be taken over
+	wanted  map[userdata.Name]bool      // to be restored by themselves
 	failed  map[userdata.Name]time.Time // not before
 	wait    time.Duration
 	changed chan struct{} // closed when told is another; nil while nobody looks
@@ -104,11 +105,27 @@ func unsaved(seen sight) (sum int64) {
 	return sum
 }
 
-// damaged tells whether anything is damaged, as far as is known.
-func (f *findings) damaged() bool {
+// want notes what is to be restored by itself, of all that is damaged.
+func (f *findings) want(auto []detect.Finding) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.told) > 0
+	f.wanted = make(map[userdata.Name]bool, len(auto))
+	for _, d := range auto {
+		f.wanted[d.Name] = true
+	}
+}
+
+// pressing tells whether anything that is to be restored by itself is still damaged, and
+// due. Damage that waits for the owner, or for another try, needs no reader now.
+func (f *findings) pressing(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for n := range f.wanted {
+		if _, is := f.told[n]; is && !f.failed[n].After(now) {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *findings) setWaiting(text string) (news bool) {

@@ -62,6 +62,13 @@ func (h *hands) free(damaged []detect.Finding) []detect.Finding {
 	})
 }
 
+// full tells whether any restore is under way.
+func (h *hands) full() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.held) > 0
+}
+
 // job tells whether somebody goes on with that job.
 func (h *hands) job(run string) bool {
 	h.mu.Lock()

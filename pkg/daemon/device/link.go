@@ -87,8 +87,11 @@ func (d *Daemon) hear(e session.Event, reader string) {
 	}
 }
 
-// urgent tells whether the reader is needed soon.
-func (d *Daemon) urgent() bool { return d.findings.damaged() || d.guard.wanting() }
+// urgent tells whether the reader is needed soon: by a restore that is under way or due,
+// or by the guard.
+func (d *Daemon) urgent() bool {
+	return d.findings.pressing(d.now()) || d.hands.full() || d.guard.wanting()
+}
 
 // onLink tells of a change of range.
 func (d *Daemon) onLink(inRange bool, why error) {
