@@ -92,7 +92,7 @@ func (d *Daemon) mend(ctx context.Context, run *restoreRun, damaged []detect.Fin
 		return nil // the next session looks again
 	}
 	left := slices.DeleteFunc(slices.Clone(damaged), func(f detect.Finding) bool { return run.verified[f.Name] })
-	d.findings.giveUp(left, d.now())
+	d.giveUp(left)
 	if len(left) > 0 && (err == nil || errors.Is(err, busapi.ErrNoData)) {
 		if text := fmt.Sprintf("%d damaged items could not be restored; trying again later", len(left)); d.wait(text) {
 			d.notice("unrestored", text+".")
@@ -103,6 +103,13 @@ func (d *Daemon) mend(ctx context.Context, run *restoreRun, damaged []detect.Fin
 		d.bus.Notify(busapi.Notice{Kind: "restored", Level: busapi.NoticeInfo, Text: fmt.Sprintf("%d damaged or lost items were restored.", n)})
 	}
 	return err
+}
+
+// giveUp has damage that was not mended tried again later. The watchman has to learn when:
+// it waits meanwhile for what was due before.
+func (d *Daemon) giveUp(left []detect.Finding) {
+	d.findings.giveUp(left, d.now())
+	d.wishes.stir()
 }
 
 func (d *Daemon) mendBehind(ctx context.Context, run *restoreRun, damaged []detect.Finding) {

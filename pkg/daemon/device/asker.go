@@ -66,7 +66,7 @@ func (d *Daemon) answered(ctx context.Context, damaged []detect.Finding, err err
 	if err != nil && ctx.Err() == nil {
 		d.log.Info("damage waits for the owner's word", "items", len(damaged), "error", err)
 	}
-	d.findings.giveUp(damaged, d.now()) // ask again later, not at once
+	d.giveUp(damaged) // ask again later, not at once
 }
 
 // confirmDamage asks whether to restore what is damaged; nil is yes.

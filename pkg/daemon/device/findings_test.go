@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/config"
 	"github.com/reprovision/reprovision/pkg/detect"
 	"github.com/reprovision/reprovision/pkg/scan"
@@ -46,6 +47,26 @@ func TestUrgentForWhatIsMendedByItself(t *testing.T) {
 		if due := r.d.findings.pressing(r.d.now().Add(time.Hour)); due != (c.want || c.failed) {
 			t.Errorf("%s: pressing an hour later %v", name, due)
 		}
+	}
+}
+
+// TestRetryAfterTheAnswer: the watchman, which waits for something to happen, is told when
+// to try again what was declined or failed meanwhile.
+func TestRetryAfterTheAnswer(t *testing.T) {
+	r := newRig(t)
+	damaged := []detect.Finding{{Name: "keys/a", Class: userdata.Keys, Verdict: detect.Erased, Reason: "test"}}
+	r.d.answered(t.Context(), damaged, busapi.ErrDeclined)
+	select {
+	case <-r.d.wishes.news:
+	default:
+		t.Fatal("the watchman is not told")
+	}
+	if l := r.d.wishes.take(); l != nil {
+		t.Errorf("it is to look at once: %+v", l)
+	}
+	retry, stop := r.d.findings.nextRetry(r.d.now())
+	if stop(); retry == nil {
+		t.Error("there is nothing to try again")
 	}
 }
 

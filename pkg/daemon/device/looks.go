@@ -59,11 +59,11 @@ func (w *wishes) add(l look) {
 		l = w.look.with(l)
 	}
 	w.look = &l
-	select {
-	case w.news <- struct{}{}:
-	default:
-	}
+	kick(w.news)
 }
+
+// stir wakes the watchman without a look: what it waits for may have changed.
+func (w *wishes) stir() { kick(w.news) }
 
 // take returns the look that was asked for; nil for none.
 func (w *wishes) take() *look {
