@@ -19,6 +19,9 @@ const (
 	breath = 100 * time.Millisecond
 )
 
+// errNotPermitted is why the only backend that is to be used cannot be.
+var errNotPermitted = errors.New("fanotify is asked for, and cannot be used")
+
 // loop is a running watch. One goroutine waits for all the kernel has to tell.
 type loop struct {
 	*Watcher
@@ -59,7 +62,7 @@ func (l *loop) open() (err error) {
 	if l.backend != Inotify {
 		l.fan, err = openFan()
 		if err != nil && l.backend == Fanotify {
-			return err
+			return errors.Join(errNotPermitted, err)
 		}
 		if err != nil {
 			l.log.Debug("fanotify is not available; inotify is used", "err", err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
@@ -59,6 +60,8 @@ type Watcher struct {
 	out     chan Hint
 	ran     atomic.Bool
 	inUse   atomic.Value // Backend
+	open    func(*Watcher, *coalescer) (*loop, error)
+	pause   time.Duration // after the first time that open fails
 }
 
 // New returns a watcher of the space that does nothing before Run.
@@ -70,7 +73,7 @@ func New(space userdata.Space, cfg Config, log *slog.Logger) (*Watcher, error) {
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrBadBackend, string(cfg.Backend))
 	}
-	w := &Watcher{space: space, backend: cfg.Backend, log: log, out: make(chan Hint)}
+	w := &Watcher{space: space, backend: cfg.Backend, log: log, out: make(chan Hint), open: newLoop, pause: retryFirst}
 	w.inUse.Store(Backend(""))
 	return w, nil
 }
@@ -83,25 +86,47 @@ func (w *Watcher) Hints() <-chan Hint { return w.out }
 // being watched.
 func (w *Watcher) Backend() Backend { return w.inUse.Load().(Backend) }
 
-// Run watches until the context ends, and then returns nil. It fails when the
-// kernel offers no way to watch at all, or not the one that was asked for. A
-// Watcher runs once.
+// Run watches until the context ends, and then returns nil. While the kernel grants no
+// way to watch at all (no inotify instances left, no descriptors), it says so by a blind
+// hint for each root at each try, less and less often. It fails when the way that was asked for is not
+// permitted. A Watcher runs once.
 func (w *Watcher) Run(ctx context.Context) error {
 	if w.ran.Swap(true) {
 		return ErrRanAlready
 	}
 	defer close(w.out)
 	hints := newCoalescer()
-	l, err := newLoop(w, hints)
-	if err != nil {
-		return fmt.Errorf("cannot watch the user-data space: %w", err)
-	}
-	defer l.close()
 	ctx, cancel := context.WithCancel(ctx)
 	var deliver sync.WaitGroup
 	deliver.Go(func() { hints.deliver(ctx, w.out) })
-	err = l.run(ctx)
-	cancel()
-	deliver.Wait()
-	return err
+	defer func() {
+		cancel()
+		deliver.Wait()
+	}()
+	l, err := w.begin(ctx, hints)
+	if err != nil {
+		return fmt.Errorf("cannot watch the user-data space: %w", err)
+	}
+	if l == nil {
+		return nil
+	}
+	defer l.close()
+	return l.run(ctx)
+}
+
+// begin opens the watch as soon as that can be done; it returns nil when the context has
+// ended before.
+func (w *Watcher) begin(ctx context.Context, hints *coalescer) (*loop, error) {
+	for wait := w.pause; ctx.Err() == nil; wait = min(2*wait, retryLast) {
+		l, err := w.open(w, hints)
+		if err == nil || errors.Is(err, errNotPermitted) {
+			return l, err
+		}
+		w.log.Warn("cannot watch the user-data space, trying again later", "error", err, "after", wait)
+		for _, r := range w.space.Roots() {
+			hints.rescan(r.Name, true)
+		}
+		pause(ctx, wait)
+	}
+	return nil, nil //nolint:nilnil // the context has ended: there is nothing to watch, and nothing wrong
 }
