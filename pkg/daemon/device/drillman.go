@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -57,6 +58,7 @@ func (m *drillman) run(ctx context.Context) error {
 		case !m.ready():
 			wait = -1
 		default:
+			m.forget()
 			err := m.drill(ctx)
 			if err == nil {
 				continue // the time of this one counts from now on
@@ -64,11 +66,21 @@ func (m *drillman) run(ctx context.Context) error {
 			if ctx.Err() == nil {
 				m.log.Warn("cannot make a restore drill", "error", err)
 			}
-			wait = min(drillPause, m.every)
+			if wait = min(drillPause, m.every); unreadable(err) || errors.Is(err, busapi.ErrNoData) {
+				wait = -1 // the same reader has it again after a backup only
+			}
 		}
 		if err := m.rest(ctx, wait); err != nil {
 			return err
 		}
+	}
+}
+
+// forget drops a wake-up that the drill which begins now answers.
+func (m *drillman) forget() {
+	select {
+	case <-m.wake:
+	default:
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/reprovision/reprovision/pkg/busapi"
 )
 
 // drilling is a drillman in a bubble with a clock of its own, and what it has done.
@@ -20,6 +22,7 @@ type drilling struct {
 	mu     sync.Mutex
 	there  bool // the reader, and data there
 	fails  bool
+	lost   bool // the data
 	last   time.Time
 	woken  int             // times that it looked at the time or at the reader
 	drills []time.Duration // since the start
@@ -51,6 +54,9 @@ func (d *drilling) attempt() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.drills = append(d.drills, time.Since(d.start).Round(time.Second))
+	if d.lost {
+		return busapi.ErrNoData
+	}
 	if d.fails {
 		return errors.New("no")
 	}
@@ -80,6 +86,31 @@ func TestDrillSleepsWhileTheReaderIsAway(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// TestDrillOfDataThatAreLost: while the reader stays, nothing but a backup or another
+// session brings them back.
+func TestDrillOfDataThatAreLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrilling(t, 24*time.Hour)
+		d.with(func() { d.there, d.lost = true, true })
+		d.rouse <- struct{}{}
+		synctest.Wait()
+		time.Sleep(100 * 24 * time.Hour)
+		synctest.Wait()
+		d.with(func() {
+			if d.lost = false; len(d.drills) != 1 {
+				t.Errorf("%d drills", len(d.drills))
+			}
+		})
+		d.rouse <- struct{}{}
+		synctest.Wait()
+		d.with(func() {
+			if len(d.drills) != 2 {
+				t.Errorf("%d drills after the backup", len(d.drills))
+			}
+		})
 	})
 }
 
