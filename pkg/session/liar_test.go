@@ -82,6 +82,10 @@ func TestLiesAboutSnapshots(t *testing.T) {
 	if _, err := s.Snapshots(within(t), session.SnapshotQuery{Vault: id(1)}); !errors.Is(err, session.ErrProtocol) {
 		t.Errorf("large header: %v; want ErrProtocol", err)
 	}
+	l.snapshots = []session.Snapshot{{ID: id(1), Seq: session.MaxSeq + 1}}
+	if _, err := s.Snapshots(within(t), session.SnapshotQuery{Vault: id(1)}); !errors.Is(err, session.ErrProtocol) {
+		t.Errorf("large generation: %v; want ErrProtocol", err)
+	}
 }
 
 func TestLiesAboutTheCard(t *testing.T) {

@@ -19,6 +19,7 @@ const (
 	MaxMessage  = 1 << 20        // bytes of any message
 	MaxIDs      = 32 << 10       // ids in one list
 	MaxHeader   = 256 << 10      // bytes of a snapshot's sealed header
+	MaxSeq      = 1 << 55        // generation of a snapshot that a reader tells of: a device counts on from there
 	MaxSlots    = 16             // key slots of one vault
 	MaxStrip    = 64             // outer layers that one rotation takes off
 	MaxVoucher  = 128            // bytes of a voucher

@@ -58,6 +58,9 @@ func readSnapshot(m *sessionpb.Snapshot) (Snapshot, error) {
 	if len(m.GetHeader()) > MaxHeader {
 		return Snapshot{}, fmt.Errorf("%w: header of %d bytes", ErrTooLarge, len(m.GetHeader()))
 	}
+	if m.GetSeq() > MaxSeq {
+		return Snapshot{}, fmt.Errorf("%w: generation %d", ErrTooLarge, m.GetSeq())
+	}
 	return Snapshot{
 		ID:        id,
 		Parent:    parent,

@@ -134,6 +134,9 @@ func OpenHeader(key Key, vault VaultID, snapshot SnapshotID, sealed []byte) (Hea
 		return Header{}, err
 	}
 	h, err := decodeHeader(plain)
+	if err == nil && h.Seq > MaxSeq/2 {
+		return Header{}, fmt.Errorf("%w: generation %d: %w", ErrDataSet, h.Seq, ErrLimit)
+	}
 	if err == nil && h.Snapshot != snapshot {
 		err = fmt.Errorf("%w: the header of snapshot %s under the id of %s", ErrDataSet, h.Snapshot, snapshot)
 	}

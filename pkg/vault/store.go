@@ -41,7 +41,7 @@ const (
 	MaxSlot      = 16 << 10 // bytes of a slot's data
 	MaxAuthorize = 1 << 10  // bytes of an authorization record
 	MaxVoucher   = 128      // bytes of a device's voucher
-	MaxSeq       = 1 << 56  // generation of a snapshot; half of it for one that came on a card, so that more can follow
+	MaxSeq       = 1 << 56  // generation of a snapshot; half of it for one that a card or a reader brought, so that more can follow
 	MaxPutBlobs  = 256      // blobs of one Put
 	MaxPutBytes  = 8 << 20  // bytes of one Put
 	MaxAskBlobs  = 1 << 16  // ids of one Missing

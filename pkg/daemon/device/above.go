@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/reprovision/reprovision/pkg/authorization"
 	"github.com/reprovision/reprovision/pkg/session"
@@ -20,6 +21,13 @@ func unreadable(err error) bool {
 	return false
 }
 
+// maxAbove is the last generation that is gone above without proof that it was ever given
+// out. It leaves as many again to count on through before any reader or card refuses one.
+const maxAbove = vault.MaxSeq / 4
+
+// errGeneration tells of a snapshot after which no other could follow.
+var errGeneration = errors.New("no generation can follow")
+
 // goAbove prepares a backup on top of a data set that cannot be read, because a card or
 // a lying reader brought it: it builds on the newest one below that can, and takes
 // nothing of what is above for granted.
@@ -27,6 +35,9 @@ func (r *backupRun) goAbove(ctx context.Context, why error) error {
 	list, err := r.session.Snapshots(ctx, session.SnapshotQuery{Vault: r.vault.id})
 	if err != nil || len(list) == 0 {
 		return errors.Join(why, err)
+	}
+	if list[0].Seq > maxAbove {
+		return fmt.Errorf("cannot save on top of snapshot %d: %w: %w", list[0].Seq, errGeneration, why)
 	}
 	r.above, r.base = &list[0], nil
 	for _, snap := range list[1:] {

@@ -2,9 +2,12 @@ package device
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/session"
@@ -63,5 +66,50 @@ func TestOnlyForeignHead(t *testing.T) {
 	r.write("a", "contents")
 	if got := r.backUp(); !got.Changed || got.Mode != "full" || got.Items != 2 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// TestGenerationBeyond has the reader tell of a newest data set, none of this vault's, after
+// which hardly another could follow: the device does not count on from there.
+func TestGenerationBeyond(t *testing.T) {
+	for _, seq := range []uint64{vault.MaxSeq, vault.MaxSeq/2 + 1, vault.MaxSeq / 2, maxAbove + 1} {
+		r := newRig(t)
+		r.write("a", "contents")
+		r.backUp()
+		r.plant(seq)
+		r.d.familiar.forget()
+		r.write("b", "more")
+		if got, err := r.d.Backup(t.Context(), false); err == nil {
+			t.Errorf("on top of %d: %+v", seq, got)
+		}
+		var highest uint64
+		_, err := r.d.state.load(keyHighest, &highest)
+		r.must(err)
+		if now := r.d.book.current().Header().Seq; highest > 1 || now != 1 {
+			t.Errorf("on top of %d: the device is at %d, %d written down", seq, now, highest)
+		}
+	}
+}
+
+// TestGenerationPoisoned begins with a number written down that cannot have been given out.
+func TestGenerationPoisoned(t *testing.T) {
+	for _, seq := range []uint64{vault.MaxSeq / 2, vault.MaxSeq + 1, math.MaxUint64} {
+		r := newRig(t)
+		r.write("a", "contents")
+		r.backUp()
+		raw, err := cbor.Marshal(seq)
+		r.must(err)
+		r.must(r.d.state.put(map[string][]byte{keyHighest: raw}))
+		r.write("b", "more")
+		if got := r.backUp(); !got.Changed || r.d.book.current().Header().Seq != 2 {
+			t.Errorf("after %d: %+v as %d", seq, got, r.d.book.current().Header().Seq)
+		}
+	}
+}
+
+// TestGenerationBounds keeps the bound of what a reader tells where vaults have it.
+func TestGenerationBounds(t *testing.T) {
+	if session.MaxSeq != vault.MaxSeq/2 {
+		t.Errorf("%d at most in a session, %d in a vault", session.MaxSeq, uint64(vault.MaxSeq/2))
 	}
 }

@@ -266,7 +266,7 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 	} else if r.below != nil {
 		h := r.below.Header()
 		seq, head = h.Seq+1, &vault.Head{Snapshot: h.Snapshot, Blobs: r.below.Blobs(vault.Critical)}
-	} else if ours := r.book.current(); ours != nil {
+	} else if ours := r.book.current(); ours != nil && ours.Header().Seq < vault.MaxSeq/2 {
 		seq = ours.Header().Seq + 1 // a new vault goes on counting, so that a card is not newer than it
 	}
 	var over *vault.Head
@@ -350,13 +350,21 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 }
 
 // beyond is the generation after that, and after all that this device has given out:
-// the readers of one owner compare what a card brings with theirs by it.
+// the readers of one owner compare what a card brings with theirs by it. What was written
+// down and cannot have been given out is passed over: it would stand in the way for ever.
 func (r *backupRun) beyond(seq uint64) (uint64, error) {
 	var highest uint64
 	if _, err := r.state.load(keyHighest, &highest); err != nil {
 		return 0, err
 	}
-	return max(seq, highest+1), nil
+	if highest >= vault.MaxSeq/2 {
+		r.log.Warn("the highest generation that was written down is beyond all bounds, passing it over", "seq", highest)
+		highest = 0
+	}
+	if seq = max(seq, highest+1); seq > vault.MaxSeq/2 {
+		return 0, fmt.Errorf("cannot save as snapshot %d: %w", seq, errGeneration)
+	}
+	return seq, nil
 }
 
 func plain(ids []vault.BlobID) []session.ID {
