@@ -41,7 +41,8 @@ func tagOf(recipient []byte) session.ID {
 }
 
 // changeSlots makes a bundle the one in force, here and at the reader. records are of
-// new registrations, by kind of slot. The device writes down what it is about to do
+// new registrations, by kind of slot; nil for none, and then a rotation stays planned
+// even if the reader refuses it. The device writes down what it is about to do
 // first; if it does not hear what became of it, settle does it again.
 func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyring.VaultKey, records map[string][]byte) (session.CardState, error) {
 	if err := d.plan(&held); err != nil {
@@ -66,9 +67,24 @@ func (d *Daemon) changeSlots(ctx context.Context, s *session.Session, held keyri
 		held.Bundle, held.Protected = *held.Next, held.NextProtected
 	case !refused(err) || records == nil && errors.Is(err, session.ErrTooLarge):
 		return card, err
+	case records == nil && held.NextWraps:
+		return card, errors.Join(err, d.keepRotation(held))
 	}
 	held.Next, held.NextProtected, held.NextWraps, held.NextSince = nil, false, false, 0
 	return card, errors.Join(err, d.keys.SetVaultKey(held))
+}
+
+// keepRotation leaves a rotation planned that the reader has refused, which may be a lie:
+// what it is for opens the data until it is done. A passcode or recovery code that was
+// being set with it is given up.
+func (d *Daemon) keepRotation(held keyring.VaultKey) error {
+	if nothingNew(held) {
+		return nil
+	}
+	next := held.Next.Clone()
+	next.Recipients = held.Bundle.Clone().Recipients
+	held.Next, held.NextProtected = &next, held.Protected
+	return d.plan(&held)
 }
 
 // inForce asks whether the reader has the slots that are to be. A key that is in force
@@ -174,7 +190,7 @@ func (d *Daemon) settle(ctx context.Context, s *session.Session) error {
 	if errors.Is(err, session.ErrBadRequest) {
 		d.log.Warn("a passcode or recovery code that was being set is void", "error", err)
 		d.event("notice", map[string]any{"text": "the passcode or recovery code that was being set is void: set it again"})
-		return nil
+		return d.settle(ctx, s) // the rotation that was to come with it, which registers nothing
 	}
 	if err != nil {
 		return fmt.Errorf("cannot rotate the vault key: %w", err)
@@ -203,8 +219,12 @@ func (d *Daemon) settleWithout(ctx context.Context, s *session.Session, held key
 	next := held.Next.Clone()
 	delete(next.Recipients, keyring.SlotPasscode)
 	delete(next.Recipients, keyring.SlotRecovery)
-	held.Next = &next
-	if _, err := d.changeSlots(ctx, s, held, nil); err != nil {
+	without := held
+	without.Next = &next
+	if _, err := d.changeSlots(ctx, s, without, nil); err != nil {
+		if refused(err) { // it is no matter of what it can check
+			err = errors.Join(err, d.plan(&held))
+		}
 		return fmt.Errorf("cannot rotate the vault key: %w", err)
 	}
 	d.log.Warn("the reader cannot check the passcode or the recovery code", "vault", vault.VaultID(held.Vault))

@@ -269,3 +269,75 @@ func TestUnknownPasscode(t *testing.T) {
 	_, err = r.d.SetPasscode(t.Context(), busapi.PasscodeRequest{}, answers{passcode: "correct horse"})
 	r.must(err)
 }
+
+// TestRefusedRotation has a reader refuse a planned rotation, for whatever reason: it
+// stays planned, and the status says so, until it is done.
+func TestRefusedRotation(t *testing.T) {
+	for _, refusal := range []error{session.ErrBadRequest, session.ErrNotAllowed, session.ErrNoVault, session.ErrStale, session.ErrTooLarge} {
+		r := newRig(t)
+		r.write("a", "contents")
+		r.backUp()
+		code, err := r.d.NewRecoveryCode(t.Context())
+		r.must(err)
+		held, err := r.d.keys.VaultKey()
+		r.must(err)
+		planned, err := r.d.takeUp(keyring.VaultKey{Vault: held.Vault, Bundle: held.Bundle})
+		r.must(err)
+		if planned.id != held.Vault {
+			t.Fatal("another vault")
+		}
+		r.reader.slots = func(session.SlotChange, func() (session.CardState, error)) (session.CardState, error) {
+			return session.CardState{}, refusal
+		}
+		for range 2 {
+			r.d.familiar.forget()
+			r.backUp()
+			st, err := r.d.Status(t.Context())
+			r.must(err)
+			now, err := r.d.keys.VaultKey()
+			r.must(err)
+			if st.KeysPending == 0 || now.Next == nil || len(now.Next.Keys) != len(held.Keys)+1 || len(now.Next.Recipients) != 1 {
+				t.Fatalf("%v: pending since %d, planned %v", refusal, st.KeysPending, now.Next != nil)
+			}
+		}
+		r.reader.slots = nil
+		r.d.familiar.forget()
+		r.backUp()
+		now, err := r.d.keys.VaultKey()
+		r.must(err)
+		if now.Next != nil || len(now.Keys) != len(held.Keys)+1 || !r.opensWith(code.Code) {
+			t.Errorf("%v: the rotation is not done", refusal)
+		}
+	}
+}
+
+// TestRefusedRegistration cuts off the setting of a passcode, of which the reader does
+// not know when it is asked again: the passcode is void, and the rotation is not.
+func TestRefusedRegistration(t *testing.T) {
+	for _, refusal := range []error{session.ErrBadRequest, session.ErrNotAllowed, session.ErrStale} {
+		r := newRig(t)
+		r.write("a", "contents")
+		r.backUp()
+		answer := session.ErrBusy
+		r.reader.slots = func(session.SlotChange, func() (session.CardState, error)) (session.CardState, error) {
+			return session.CardState{}, answer
+		}
+		if _, err := r.d.SetPasscode(t.Context(), busapi.PasscodeRequest{}, answers{passcode: "correct horse"}); err == nil {
+			t.Fatal("it is set")
+		}
+		answer = refusal
+		r.d.familiar.forget()
+		r.backUp()
+		held, err := r.d.keys.VaultKey()
+		r.must(err)
+		if held.Next == nil || len(held.Next.Keys) != 2 || len(held.Next.Recipients) != 0 || held.NextProtected {
+			t.Fatalf("%v: planned %+v", refusal, held.Next != nil)
+		}
+		r.reader.slots = nil
+		r.d.familiar.forget()
+		r.backUp()
+		if held, err = r.d.keys.VaultKey(); err != nil || held.Next != nil || len(held.Keys) != 2 || held.Protected {
+			t.Errorf("%v: %d keys, %v", refusal, len(held.Keys), err)
+		}
+	}
+}
