@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,13 +19,17 @@ func (d *Daemon) setCardPIN(ctx context.Context, req busapi.PasscodeRequest, p b
 		return busapi.PasscodeResult{}, fmt.Errorf("%w: the card's PIN is changed at the card", busapi.ErrInvalidArguments)
 	}
 	var id [16]byte
-	if _, err := d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (busapi.PasscodeResult, error) {
+	var owners keyring.Card
+	if _, err := d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (_ busapi.PasscodeResult, err error) {
 		id = held.Vault
-		return busapi.PasscodeResult{}, d.mayTellPIN(ctx, s)
+		if err = d.mayTellPIN(ctx, s); err == nil {
+			owners, err = d.keys.Card()
+		}
+		return busapi.PasscodeResult{}, err
 	}); err != nil {
 		return busapi.PasscodeResult{}, err
 	}
-	secret, err := d.cardSecret(ctx, id, p)
+	secret, err := d.cardSecret(ctx, id, owners, p)
 	if err != nil {
 		return busapi.PasscodeResult{}, err
 	}
@@ -36,6 +41,9 @@ func (d *Daemon) setCardPIN(ctx context.Context, req busapi.PasscodeRequest, p b
 	return d.inVault(ctx, func(s *session.Session, held keyring.VaultKey) (busapi.PasscodeResult, error) {
 		if held.Vault != id {
 			return busapi.PasscodeResult{}, fmt.Errorf("%w: another device has taken over this device's saved data", busapi.ErrBusy)
+		}
+		if err := d.stillIn(ctx, s, owners); err != nil {
+			return busapi.PasscodeResult{}, err
 		}
 		return d.sealToCard(ctx, s, held, key)
 	})
@@ -63,8 +71,21 @@ func (d *Daemon) mayTellPIN(ctx context.Context, s *session.Session) error {
 	return err
 }
 
+// stillIn refuses another card than the one that proved to be the owner's: it may have been
+// exchanged while its PIN was typed, and the keys would be sealed to what the other gave.
+func (d *Daemon) stillIn(ctx context.Context, s *session.Session, owners keyring.Card) error {
+	if err := d.mayTellPIN(ctx, s); err != nil {
+		return err
+	}
+	now, err := d.keys.Card()
+	if err == nil && (now.Identity != owners.Identity || !bytes.Equal(now.Key, owners.Key)) {
+		err = fmt.Errorf("%w: the card in the reader was exchanged meanwhile", busapi.ErrCard)
+	}
+	return err
+}
+
 // cardSecret asks for the PIN until the card takes it, blocks it, or the owner gives up.
-func (d *Daemon) cardSecret(ctx context.Context, id [16]byte, p busapi.Prompter) ([]byte, error) {
+func (d *Daemon) cardSecret(ctx context.Context, id [16]byte, owners keyring.Card, p busapi.Prompter) ([]byte, error) {
 	left, retry := triesLeft(d.keeper.card()), false
 	for {
 		pin, err := d.askPIN(ctx, p, left, retry)
@@ -74,6 +95,9 @@ func (d *Daemon) cardSecret(ctx context.Context, id [16]byte, p busapi.Prompter)
 		s, err := d.keeper.wait(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if err := d.stillIn(ctx, s, owners); err != nil { // the PIN is not told to another
+			return nil, translate(err)
 		}
 		secret, err := s.VerifyPIN(ctx, id, []byte(pin))
 		if err == nil || !errors.Is(err, session.ErrWrongPasscode) {

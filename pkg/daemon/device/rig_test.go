@@ -36,6 +36,30 @@ type tampered struct {
 	*reader.Daemon
 	vaults func([]session.Vault) []session.Vault
 	slots  func(session.SlotChange, func() (session.CardState, error)) (session.CardState, error)
+	attest func(func() (session.Attestation, error)) (session.Attestation, error)
+	pin    func() ([]byte, error)
+}
+
+func (t *tampered) Attest(ctx context.Context, p session.Peer, id session.ID, challenge []byte) (session.Attestation, error) {
+	do := func() (session.Attestation, error) { return t.Daemon.Attest(ctx, p, id, challenge) }
+	if t.attest != nil {
+		return t.attest(do)
+	}
+	return do()
+}
+
+func (t *tampered) Authorize(ctx context.Context, p session.Peer, id session.ID, record []byte) (session.CardState, error) {
+	if t.attest != nil { // no card is there that could take it
+		return session.CardState{}, nil
+	}
+	return t.Daemon.Authorize(ctx, p, id, record)
+}
+
+func (t *tampered) VerifyPIN(ctx context.Context, p session.Peer, id session.ID, pin []byte) ([]byte, error) {
+	if t.pin != nil {
+		return t.pin()
+	}
+	return t.Daemon.VerifyPIN(ctx, p, id, pin)
 }
 
 func (t *tampered) Vaults(ctx context.Context, p session.Peer) ([]session.Vault, error) {
