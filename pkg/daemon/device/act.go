@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/config"
@@ -141,13 +142,19 @@ func (d *Daemon) greet(ctx context.Context) error {
 	return err
 }
 
+// notesTime bounds each of the questions in which notes are compared: the answer may be
+// the whole index of what is saved, over a slow link.
+const notesTime = 30 * time.Minute
+
 func (d *Daemon) compareNotes(ctx context.Context, s *session.Session) error {
 	v, have, err := d.own()
 	if err != nil {
 		return err
 	}
 	if have {
-		head, err := d.followOnce(ctx, s, v)
+		bounded, cancel := context.WithTimeout(ctx, notesTime)
+		defer cancel()
+		head, err := d.followOnce(bounded, s, v)
 		if err != nil || head != nil {
 			return err
 		}
@@ -174,7 +181,9 @@ func (d *Daemon) followOnce(ctx context.Context, s *session.Session, v opened) (
 // replace is for a device that has neither data of its own nor a reference: the
 // owner may have data of an earlier device at the reader (paragraph 38).
 func (d *Daemon) replace(ctx context.Context, s *session.Session, own vault.VaultID) error {
-	_, others, err := d.find(ctx, s, own)
+	bounded, cancel := context.WithTimeout(ctx, notesTime) // a restore takes as long as it takes
+	defer cancel()
+	_, others, err := d.find(bounded, s, own)
 	if err != nil || len(others) == 0 {
 		return err
 	}

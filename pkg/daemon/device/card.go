@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/reprovision/reprovision/pkg/authorization"
 	"github.com/reprovision/reprovision/pkg/keyring"
@@ -14,17 +15,31 @@ import (
 func (d *Daemon) attests(ctx context.Context, s *session.Session, due <-chan struct{}) {
 	beat, stop := d.guard.beat()
 	defer stop()
-	for news := false; ; {
+	eachProof(ctx, due, d.guard.doubt, beat, func(news bool) bool { return d.heartbeat(ctx, s, news) })
+}
+
+// duePause is the least time between two proofs for the sake of what a reader tells: it
+// may tell as often as it likes, and a card takes its time.
+const duePause = time.Second
+
+// eachProof has the card prove itself for one reason at a time. Neither the device's own
+// doubt nor a heartbeat waits for what is due.
+func eachProof(ctx context.Context, due, doubt <-chan struct{}, beat <-chan time.Time, heartbeat func(news bool) bool) {
+	var rested <-chan time.Time
+	for news, heard := false, due; ; {
 		select {
-		case <-due:
-			news = true
-		case <-d.guard.doubt:
+		case <-heard:
+			news, heard, rested = true, nil, time.After(duePause)
+		case <-rested:
+			heard, rested = due, nil
+			continue
+		case <-doubt:
 			news = true
 		case <-beat:
 		case <-ctx.Done():
 			return
 		}
-		if d.heartbeat(ctx, s, news) {
+		if heartbeat(news) {
 			news = false // else there still is some
 		}
 	}

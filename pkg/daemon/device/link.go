@@ -21,24 +21,42 @@ func (d *Daemon) onSession(ctx context.Context, s *session.Session) {
 	greeting.Go(func() {
 		d.welcome(ctx, s, d.greet)
 	})
-	due := make(chan struct{}, 1)
-	due <- struct{}{}
+	strange, due := make(chan struct{}, 1), make(chan struct{}, 1)
+	kick(due)
+	greeting.Go(func() { greets(ctx, strange, d.greet) })
 	greeting.Go(func() { d.attests(ctx, s, due) })
 	err = s.Events(ctx, func(e session.Event) error {
 		d.hear(e, reader.ID)
 		if e.Kind == session.EventCard && e.Card.Status == session.CardOtherVault {
-			greeting.Go(func() { _ = d.greet(ctx) }) // it may be this owner's, from another reader
+			kick(strange)
 		}
 		if e.Kind == session.EventCard {
-			select {
-			case due <- struct{}{}:
-			default: // the proof that is due asks for the card as it is then
-			}
+			kick(due) // one that is due already asks for the card as it is then
 		}
 		return nil
 	})
 	if ctx.Err() == nil {
 		d.log.Debug("the reader's events have ended", "error", err)
+	}
+}
+
+// greetPause is the least time between two comparisons of notes for the sake of a card: a
+// reader may tell of cards as often as it likes.
+const greetPause = 10 * time.Second
+
+// greets has the notes compared whenever there is a card with another vault, which may be
+// this owner's, from another reader; until the context ends.
+func greets(ctx context.Context, strange <-chan struct{}, greet func(context.Context) error) {
+	for {
+		select {
+		case <-strange:
+		case <-ctx.Done():
+			return
+		}
+		_ = greet(ctx) // it says so itself
+		if sleep(ctx, greetPause) != nil {
+			return
+		}
 	}
 }
 

@@ -80,3 +80,64 @@ func TestNoWelcomeAfterTheSession(t *testing.T) {
 		t.Error("a backup may be made")
 	}
 }
+
+// TestReaderOfManyCards: a reader that tells of another card all the time has the device
+// compare notes and ask for a proof now and then, one at a time.
+func TestReaderOfManyCards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var greeted, now, most, proven atomic.Int64
+		strange, due := make(chan struct{}, 1), make(chan struct{}, 1)
+		go greets(ctx, strange, func(context.Context) error {
+			most.Store(max(most.Load(), now.Add(1)))
+			time.Sleep(5 * time.Second)
+			now.Add(-1)
+			greeted.Add(1)
+			return errors.New("the reader is busy")
+		})
+		go eachProof(ctx, due, nil, nil, func(news bool) bool {
+			if !news {
+				t.Error("a proof without news")
+			}
+			proven.Add(1)
+			return true
+		})
+		for range 3000 {
+			kick(strange)
+			kick(due)
+			time.Sleep(10 * time.Millisecond)
+		}
+		synctest.Wait()
+		if g, p := greeted.Load(), proven.Load(); g != 2 || most.Load() != 1 || p < 25 || p > 31 {
+			t.Errorf("%d greetings, %d at once, %d proofs in half a minute", g, most.Load(), p)
+		}
+		cancel()
+		time.Sleep(5 * time.Second) // until the last greeting has ended
+	})
+}
+
+// TestBeatDoesNotRest: the heartbeat and the device's own doubt do not wait for the pause.
+func TestBeatDoesNotRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		due, doubt, beat := make(chan struct{}, 1), make(chan struct{}, 1), make(chan time.Time, 1)
+		var proven atomic.Int64
+		go eachProof(ctx, due, doubt, beat, func(bool) bool { proven.Add(1); return true })
+		kick(due)
+		synctest.Wait()
+		kick(due)
+		synctest.Wait()
+		kick(doubt)
+		beat <- time.Now()
+		synctest.Wait()
+		if n := proven.Load(); n != 3 {
+			t.Errorf("%d proofs before the pause is over; want 3", n)
+		}
+		time.Sleep(duePause)
+		synctest.Wait()
+		if n := proven.Load(); n != 4 {
+			t.Errorf("%d proofs after it; want 4", n)
+		}
+		cancel()
+	})
+}
