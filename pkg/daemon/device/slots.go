@@ -21,9 +21,15 @@ func successor(b keyring.Bundle) keyring.Bundle {
 	return next
 }
 
+// errNoRotation tells that a vault has had all the keys that it may have.
+var errNoRotation = errors.New("the vault has had too many keys for another: only data that are saved anew can have one")
+
 // rotated is a bundle with a new key in front: what is sealed from now on, and all
-// that the reader holds once it is rewrapped, opens with that one only.
+// that the reader holds once it is rewrapped, opens with that one only. errNoRotation: there were too many before.
 func rotated(b keyring.Bundle) (keyring.Bundle, error) {
+	if len(b.Keys) >= keyring.MaxKeys {
+		return keyring.Bundle{}, errNoRotation
+	}
 	key, err := vault.NewKey()
 	if err != nil {
 		return keyring.Bundle{}, err

@@ -369,9 +369,14 @@ func claimed(from session.Vault, by *entry, b keyring.Bundle) keyring.VaultKey {
 	return keyring.VaultKey{Vault: from.ID, Bundle: b, Protected: by != nil || protected(from)}
 }
 
-// takeUp makes a vault this device's, and plans its first rotation.
+// takeUp makes a vault this device's, and plans its first rotation. One that can have no
+// more keys is taken up all the same: the reader has handed it over, and the data are the
+// owner's.
 func (d *Daemon) takeUp(held keyring.VaultKey) (opened, error) {
 	next, err := rotated(held.Bundle)
+	if errors.Is(err, errNoRotation) {
+		return d.takeUpAsIs(held)
+	}
 	if err != nil {
 		return opened{}, err
 	}
@@ -381,4 +386,16 @@ func (d *Daemon) takeUp(held keyring.VaultKey) (opened, error) {
 		return opened{}, err
 	}
 	return v, d.plan(&held)
+}
+
+func (d *Daemon) takeUpAsIs(held keyring.VaultKey) (opened, error) {
+	v, err := open(held)
+	if err != nil {
+		return opened{}, err
+	}
+	d.log.Error("cannot rotate the key of the vault that was taken over", "vault", v.id, "error", errNoRotation)
+	d.event("notice", map[string]any{
+		"text": "the saved data have had too many keys for another: an earlier phone, passcode or recovery code still opens them, until they are saved anew",
+	})
+	return v, d.keys.SetVaultKey(held)
 }
