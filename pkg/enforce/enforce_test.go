@@ -91,17 +91,62 @@ func TestUnitsThatDoNotFollow(t *testing.T) {
 }
 
 func TestReturn(t *testing.T) {
-	const back = "stop reprovision-expiry.service replace"
+	const (
+		back = "stop reprovision-expiry.service replace"
+		done = "stop reprovision-unauthorized.service replace"
+	)
 	bus := bustest.Start(t)
 	s := newSystem(t, bus)
 	u := enforce.NewUnits(bus.Connect(t), t.TempDir())
 	for name, fails := range map[string]bool{"": false, "org.freedesktop.systemd1.NoSuchUnit": false, "org.freedesktop.systemd1.ShuttingDown": true} {
+		s.Fail(done, name)
+		if err := u.Return(t.Context()); (err != nil) != fails {
+			t.Errorf("%q: %v", name, err)
+		}
 		s.Fail(back, name)
 		if err := u.Return(t.Context()); (err != nil) != fails {
 			t.Errorf("%q: %v", name, err)
 		}
+		s.Fail(back, "")
+		want := []string{back, done, back, done}
+		if fails {
+			want = want[:3]
+		}
+		did(t, s, want...)
 	}
-	did(t, s, back, back, back)
+	s.Fail(done, "")
+	s.Slow()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := u.Return(ctx); err == nil {
+		t.Error("back while the end of the authorization is under way still")
+	}
+}
+
+// A target that somebody else stops is told of, and not started again.
+func TestStoppedBySomebodyElse(t *testing.T) {
+	bus := bustest.Start(t)
+	s, dir := newSystem(t, bus), t.TempDir()
+	l := enforce.NewLever("units", enforce.NewUnits(bus.Connect(t), dir), func() {}, bustest.Quiet())
+	run(t, l.Run)
+	is := func(done, failed bool) func() bool {
+		return func() bool {
+			l.Check()
+			on, d, err := l.State()
+			return on && d == done && (err != nil) == failed
+		}
+	}
+	l.Set(true)
+	bustest.Until(t, "on", is(true, false))
+	other := enforce.NewUnits(bus.Connect(t), dir)
+	send(t, other.Switch(t.Context(), false))
+	bustest.Until(t, "off", is(false, true))
+	did(t, s, start, stop)
+	send(t, other.Switch(t.Context(), true))
+	bustest.Until(t, "on again", is(true, false))
+	l.Set(false)
+	bustest.Until(t, "off as wanted", func() bool { on, done, err := l.State(); return !on && done && err == nil })
+	did(t, s, start, stop)
 }
 
 func TestWithoutSystemd(t *testing.T) {

@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -12,6 +13,12 @@ type Function interface {
 	// Switch makes it so, and returns when it is. It may be called again at any
 	// time. After an error nobody knows how it is.
 	Switch(ctx context.Context, on bool) error
+}
+
+// Checker is a Function that can tell whether it is on still; an error if it is not, or
+// if nobody knows.
+type Checker interface {
+	Check(ctx context.Context) error
 }
 
 // Lever drives one Function to where it is wanted, and tries again for as long as
@@ -28,6 +35,8 @@ type Lever struct {
 	done  bool   // it is as wanted
 	err   error  // why it is not
 	again bool   // wanted once more, though it is
+	check bool   // somebody wants to know whether it is on still
+	gone  error  // it was as wanted, and is not any more
 	stop  func() // ends the try under way
 }
 
@@ -47,7 +56,7 @@ func (l *Lever) Set(on bool) {
 	if l.want != nil && *l.want == on {
 		return
 	}
-	l.want, l.done, l.err = &on, false, nil
+	l.want, l.done, l.err, l.gone = &on, false, nil, nil
 	l.stop()
 	l.wake()
 }
@@ -57,6 +66,15 @@ func (l *Lever) Set(on bool) {
 func (l *Lever) Again() {
 	l.mu.Lock()
 	l.again = l.want != nil && !*l.want
+	l.mu.Unlock()
+	l.wake()
+}
+
+// Check has the function looked at, if it is on: somebody else may have switched it off,
+// and State tells then. It is not switched on again, for whoever did may have had a reason.
+func (l *Lever) Check() {
+	l.mu.Lock()
+	l.check = true
 	l.mu.Unlock()
 	l.wake()
 }
@@ -73,7 +91,7 @@ func (l *Lever) wake() {
 func (l *Lever) State() (on, done bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.want != nil && *l.want, l.done, l.err
+	return l.want != nil && *l.want, l.done && l.gone == nil, cmp.Or(l.err, l.gone)
 }
 
 // Waits before another try: doubled each time; and the least time between two
@@ -98,6 +116,7 @@ func (l *Lever) Run(ctx context.Context) error {
 		retry = nil
 		on, needed, repeated := l.wanted()
 		if !needed {
+			l.look(ctx)
 			continue
 		}
 		if !l.pull(ctx, on) {
@@ -108,6 +127,21 @@ func (l *Lever) Run(ctx context.Context) error {
 		if repeated && !l.rest(ctx) {
 			return ctx.Err()
 		}
+	}
+}
+
+// look sees whether what is on is on still, where that was asked for.
+func (l *Lever) look(ctx context.Context) {
+	checker, can := l.function.(Checker)
+	if !l.checks() || !can {
+		return
+	}
+	bounded, cancel := context.WithTimeout(ctx, switchTime)
+	defer cancel()
+	err := checker.Check(bounded)
+	if ctx.Err() == nil && l.found(err) {
+		l.log.Warn("looked at a function that is to be on", "function", l.name, "error", err)
+		l.changed()
 	}
 }
 
@@ -169,6 +203,26 @@ func (l *Lever) end(on bool, err error) bool {
 	if *l.want != on {
 		return false
 	}
-	l.done, l.err = err == nil, err
+	l.done, l.err, l.gone = err == nil, err, nil
 	return true
+}
+
+// checks and found bracket a look. found tells whether it says something new.
+func (l *Lever) checks() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	check := l.check
+	l.check = false
+	return check && l.want != nil && *l.want && l.done
+}
+
+func (l *Lever) found(err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !*l.want || !l.done {
+		return false
+	}
+	news := (err == nil) != (l.gone == nil)
+	l.gone = err
+	return news
 }

@@ -15,8 +15,9 @@ import (
 
 // The units below systemd/ that this package is about.
 const (
-	Target = "reprovision-authorized.target" // on: the units that bind to it may run
-	Expiry = "reprovision-expiry.service"    // ends it in time while the daemon is away
+	Target = "reprovision-authorized.target"    // on: the units that bind to it may run
+	Expiry = "reprovision-expiry.service"       // ends it in time while the daemon is away
+	Ending = "reprovision-unauthorized.service" // what Expiry ends it with
 )
 
 // FlagFile is the name of the file that is there while units may run. The target
@@ -54,7 +55,7 @@ func (u *Units) Switch(ctx context.Context, on bool) error {
 		if err := u.call(ctx, "StartUnit", Target, "replace"); err != nil {
 			return fmt.Errorf("cannot start %s: %w", Target, err)
 		}
-		return u.await(ctx, "active")
+		return u.await(ctx, Target, "active")
 	}
 	err := os.Remove(u.flag)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +64,16 @@ func (u *Units) Switch(ctx context.Context, on bool) error {
 	if stop := u.call(ctx, "StopUnit", Target, "replace"); stop != nil && !named(stop, noSuchUnit) {
 		return errors.Join(err, fmt.Errorf("cannot stop %s: %w", Target, stop))
 	}
-	return errors.Join(err, u.await(ctx, "inactive"))
+	return errors.Join(err, u.await(ctx, Target, "inactive"))
+}
+
+// Check implements Checker: an error if the target does not stand any more.
+func (u *Units) Check(ctx context.Context) error {
+	is, err := u.activeState(ctx, Target)
+	if err == nil && is != "active" {
+		err = fmt.Errorf("%s is %s: somebody else has stopped it", Target, is)
+	}
+	return err
 }
 
 // patience is how long the target has to become what it was told; units that take
@@ -73,14 +83,14 @@ const (
 	lookEach = 50 * time.Millisecond
 )
 
-func (u *Units) await(ctx context.Context, want string) error {
+func (u *Units) await(ctx context.Context, unit, want string) error {
 	for deadline := time.Now().Add(patience); ; {
-		is, err := u.activeState(ctx)
+		is, err := u.activeState(ctx, unit)
 		if err != nil || is == want || is == "failed" && want == "inactive" {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s is %s still, not %s", Target, is, want)
+			return fmt.Errorf("%s is %s still, not %s", unit, is, want)
 		}
 		select {
 		case <-time.After(lookEach):
@@ -90,16 +100,16 @@ func (u *Units) await(ctx context.Context, want string) error {
 	}
 }
 
-func (u *Units) activeState(ctx context.Context) (string, error) {
+func (u *Units) activeState(ctx context.Context, name string) (string, error) {
 	var path dbus.ObjectPath
 	manager := u.conn.Object(systemdName, systemdPath)
-	if err := manager.CallWithContext(ctx, systemdIface+".LoadUnit", 0, Target).Store(&path); err != nil {
-		return "", fmt.Errorf("cannot look at %s: %w", Target, err)
+	if err := manager.CallWithContext(ctx, systemdIface+".LoadUnit", 0, name).Store(&path); err != nil {
+		return "", fmt.Errorf("cannot look at %s: %w", name, err)
 	}
 	var state string
 	unit := u.conn.Object(systemdName, path)
 	if err := unit.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, unitIface, "ActiveState").Store(&state); err != nil {
-		return "", fmt.Errorf("cannot look at %s: %w", Target, err)
+		return "", fmt.Errorf("cannot look at %s: %w", name, err)
 	}
 	return state, nil
 }
@@ -115,10 +125,20 @@ func named(err error, name string) bool {
 }
 
 // Return takes back that systemd sees to the end of the authorization: the daemon is
-// there again. Expiry was started when it went.
+// there again. Expiry was started when it went, and may have come to the end by now: what
+// that does must be over before anything is switched on.
 func (u *Units) Return(ctx context.Context) error {
-	if err := u.call(ctx, "StopUnit", Expiry, "replace"); err != nil && !named(err, noSuchUnit) {
-		return fmt.Errorf("cannot stop %s: %w", Expiry, err)
+	for _, unit := range []string{Expiry, Ending} {
+		err := u.call(ctx, "StopUnit", unit, "replace")
+		if named(err, noSuchUnit) {
+			continue
+		}
+		if err == nil {
+			err = u.await(ctx, unit, "inactive")
+		}
+		if err != nil {
+			return fmt.Errorf("cannot stop %s: %w", unit, err)
+		}
 	}
 	return nil
 }

@@ -15,7 +15,10 @@ import (
 func (d *Daemon) attests(ctx context.Context, s *session.Session, due <-chan struct{}) {
 	beat, stop := d.guard.beat()
 	defer stop()
-	eachProof(ctx, due, d.guard.doubt, beat, func(news bool) bool { return d.heartbeat(ctx, s, news) })
+	eachProof(ctx, due, d.guard.doubt, beat, func(news bool) bool {
+		defer d.guard.check()
+		return d.heartbeat(ctx, s, news)
+	})
 }
 
 // duePause is the least time between two proofs for the sake of what a reader tells: it

@@ -219,6 +219,13 @@ func (g *guard) answerTime() time.Duration {
 	return min(max(g.cfg.Heartbeat.Duration, answerLeast), answerMost)
 }
 
+// check has what is on looked at: somebody else may have switched it off.
+func (g *guard) check() {
+	for _, l := range g.levers {
+		l.Check()
+	}
+}
+
 // watch keeps the functions as the card allows until the context ends.
 func (g *guard) watch(ctx context.Context) error {
 	timer := time.NewTimer(0)

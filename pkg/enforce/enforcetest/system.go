@@ -33,6 +33,9 @@ func New(conn *dbus.Conn) (*System, error) {
 			return nil, err
 		}
 	}
+	if err := conn.ExportMethodTable(map[string]any{"Get": s.getOther}, "/org/freedesktop/systemd1/unit/y", "org.freedesktop.DBus.Properties"); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{"org.freedesktop.systemd1", "org.freedesktop.login1"} {
 		if reply, err := conn.RequestName(name, dbus.NameFlagDoNotQueue); err != nil || reply != dbus.RequestNameReplyPrimaryOwner {
 			return nil, fmt.Errorf("cannot own %s: %d, %w", name, reply, err)
@@ -107,7 +110,10 @@ func (s *System) stopUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {
 	return "/job", err
 }
 
-func (s *System) loadUnit(string) (dbus.ObjectPath, *dbus.Error) {
+func (s *System) loadUnit(unit string) (dbus.ObjectPath, *dbus.Error) {
+	if unit != "reprovision-authorized.target" {
+		return "/org/freedesktop/systemd1/unit/y", nil
+	}
 	return "/org/freedesktop/systemd1/unit/x", nil
 }
 
@@ -119,6 +125,16 @@ func (s *System) get(iface, name string) (dbus.Variant, *dbus.Error) {
 		state = "inactive"
 	}
 	return dbus.MakeVariant(state), nil
+}
+
+// getOther is get of the services, of which each stop is awaited.
+func (s *System) getOther(string, string) (dbus.Variant, *dbus.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.slow {
+		return dbus.MakeVariant("deactivating"), nil
+	}
+	return dbus.MakeVariant("inactive"), nil
 }
 
 func (s *System) lockSessions() *dbus.Error { return s.called("lock") }
