@@ -85,18 +85,36 @@ func authenticate(author []byte, vault [16]byte, kind string, bundle []byte) []b
 
 // Open opens the slot of a vault; every failure wraps ErrSlot or ErrBundle.
 func (k SlotKey) Open(vault [16]byte, slot []byte) (Bundle, error) {
+	plain, err := k.unseal(vault, slot)
+	if err != nil {
+		return Bundle{}, err
+	}
+	defer clear(plain)
+	return DecodeBundle(plain[sha256.Size:])
+}
+
+// Opens tells whether it is the key of a vault's slot. Nothing of what the slot holds
+// is given away, or kept in memory.
+func (k SlotKey) Opens(vault [16]byte, slot []byte) bool {
+	plain, err := k.unseal(vault, slot)
+	clear(plain)
+	return err == nil
+}
+
+// unseal gives the author's tag and the bundle behind it.
+func (k SlotKey) unseal(vault [16]byte, slot []byte) ([]byte, error) {
 	if len(slot) == 0 || len(slot) > maxSlot || slot[0] != slotFormat {
-		return Bundle{}, fmt.Errorf("%w: %d bytes", ErrSlot, len(slot))
+		return nil, fmt.Errorf("%w: %d bytes", ErrSlot, len(slot))
 	}
 	plain, err := hpke.Open(k.private, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), slotContext(vault, k.kind), slot[1:])
 	if err != nil {
-		return Bundle{}, ErrSlot
+		return nil, ErrSlot
 	}
-	defer clear(plain)
 	if len(plain) < sha256.Size || !hmac.Equal(plain[:sha256.Size], authenticate(k.author, vault, k.kind, plain[sha256.Size:])) {
-		return Bundle{}, fmt.Errorf("%w: it is not the owner's", ErrSlot)
+		clear(plain)
+		return nil, fmt.Errorf("%w: it is not the owner's", ErrSlot)
 	}
-	return DecodeBundle(plain[sha256.Size:])
+	return plain, nil
 }
 
 // SealSlot makes the contents of the slot of a kind that is one of the bundle's

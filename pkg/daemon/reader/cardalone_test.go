@@ -78,6 +78,8 @@ func TestCardAndPINAlone(t *testing.T) {
 	home.wantCard(home.backUp(phone, id, blob(1, 100)), session.CardOK)
 	made, err := home.d.VerifyPIN(t.Context(), phone, id, pin)
 	home.must(err)
+	_, err = home.d.ChangeSlots(t.Context(), phone, home.pinSlot(id, made))
+	home.must(err)
 
 	fresh := newRig(t)
 	fresh.d.mirror.reader = slot

@@ -17,8 +17,8 @@ const secretSize = 32
 
 // VerifyPIN has the card verify its PIN (step 620), whose own counter limits the
 // guesses, and gives away what the card gives then. The owner's device has the secret
-// made where the card has none; another one has the vault unlocked by it, if there is
-// a slot for that.
+// made where the card has none; another one has the vault unlocked by it, if it opens
+// the slot for that: a PIN is worth nothing without the card that it belongs to.
 func (d *Daemon) VerifyPIN(ctx context.Context, p session.Peer, id session.ID, pin []byte) ([]byte, error) {
 	r, err := d.known(id)
 	if err != nil {
@@ -33,16 +33,29 @@ func (d *Daemon) VerifyPIN(ctx context.Context, p session.Peer, id session.ID, p
 		return nil, err
 	}
 	secret, err := d.cardSecret(ctx, id, pin, owner)
-	if err == nil && has {
-		d.entries.unlock(p, session.Entry{Vault: id, Kind: keyring.SlotCardPIN}, own.Data)
+	if err != nil {
+		return nil, err
 	}
-	return secret, err
+	switch opens := has && opensSlot(secret, id, own.Data); {
+	case opens:
+		d.entries.unlock(p, session.Entry{Vault: id, Kind: keyring.SlotCardPIN}, own.Data)
+	case !owner: // any card has a PIN, and any may name a vault
+		clear(secret)
+		return nil, fmt.Errorf("%w: what the card keeps behind its PIN does not open this vault", session.ErrNotAllowed)
+	}
+	return secret, nil
+}
+
+// opensSlot tells whether a card's secret is that of a slot.
+func opensSlot(secret []byte, id vault.VaultID, data []byte) bool {
+	key, err := keyring.NewSlotKey(keyring.SlotCardPIN, secret)
+	return err == nil && key.Opens(id, data)
 }
 
 // cardSecret reads what the vault's card keeps behind its PIN.
 func (d *Daemon) cardSecret(ctx context.Context, id vault.VaultID, pin []byte, create bool) ([]byte, error) {
 	facts, ok := d.mirror.cardOf(id)
-	if !ok {
+	if !ok || facts.blank && !create { // a blank one is nobody's
 		return nil, fmt.Errorf("%w: the card of this data is not in the reader", session.ErrCard)
 	}
 	var secret []byte

@@ -22,6 +22,68 @@ func (r *rig) slotsOnCard(id vault.VaultID) (kinds []string) {
 	return kinds
 }
 
+// pinSlot is a card-pin slot as the owner's device makes it, for a card's secret.
+func (r *rig) pinSlot(id vault.VaultID, secret []byte) session.SlotChange {
+	r.Helper()
+	key, err := keyring.NewSlotKey(keyring.SlotCardPIN, secret)
+	r.must(err)
+	b := keyring.Bundle{
+		Keys:       [][]byte{bytes.Repeat([]byte{1}, vault.KeySize)},
+		Recipients: map[string][]byte{keyring.SlotCardPIN: key.Recipient()},
+	}
+	data, err := b.SealSlot(id, keyring.SlotCardPIN)
+	r.must(err)
+	return session.SlotChange{Vault: id, Slots: []session.NewSlot{{Slot: session.Slot{Kind: keyring.SlotCardPIN, Data: data}}}}
+}
+
+// TestStrangersCardAndPIN has a paired stranger put in a card of their own, whose PIN
+// they know: blank, or with the vault's id on it. It opens nothing, whatever it says.
+func TestStrangersCardAndPIN(t *testing.T) {
+	r, slot := newTokenRig(t, virtual.PIV{})
+	ctx, pin := t.Context(), []byte(virtual.DefaultPIN)
+	phone := r.pair("phone")
+	id := r.create(phone, 1)
+	r.initCard()
+	r.wantCard(r.backUp(phone, id, blob(1, 100)), session.CardOK)
+	secret, err := r.d.VerifyPIN(ctx, phone, id, pin)
+	r.must(err)
+	_, err = r.d.ChangeSlots(ctx, phone, r.pinSlot(id, secret))
+	r.must(err)
+
+	thief := r.stranger(7)
+	refused := func(want error) {
+		t.Helper()
+		got, err := r.d.VerifyPIN(ctx, thief, id, pin)
+		r.want(err, want)
+		if got != nil {
+			t.Error("a secret is given away")
+		}
+		_, err = r.d.ClaimVault(ctx, thief, id)
+		r.want(err, session.ErrNotAllowed)
+		if r.vaults(thief)[id].Mine {
+			t.Fatal("the stranger owns the vault")
+		}
+	}
+	whole := slot.card
+	slot.card = newToken(t, virtual.PIV{})
+	r.initCard()             // the only vault is written to it
+	refused(session.ErrCard) // it has no secret
+	_, err = r.d.VerifyPIN(ctx, phone, id, pin)
+	r.must(err) // from here on it has one, by whoever
+	refused(session.ErrNotAllowed)
+	r.d.mirror.mu.Lock()
+	r.d.mirror.seen.facts.blank = true
+	r.d.mirror.mu.Unlock()
+	refused(session.ErrCard)
+
+	slot.card = whole
+	r.insert()
+	_, err = r.d.VerifyPIN(ctx, thief, id, pin)
+	r.must(err)
+	_, err = r.d.ClaimVault(ctx, thief, id)
+	r.must(err)
+}
+
 // TestVerifyPIN is a replacement device: it gets nothing by being paired, and
 // everything by the card and its PIN.
 func TestVerifyPIN(t *testing.T) {
@@ -43,7 +105,7 @@ func TestVerifyPIN(t *testing.T) {
 	r.want(err, session.ErrNotAllowed) // no slot that it opens
 	_, err = r.d.ChangeSlots(ctx, fresh, session.SlotChange{Vault: id})
 	r.want(err, session.ErrNotAllowed)
-	to := session.SlotChange{Vault: id, Slots: []session.NewSlot{{Slot: session.Slot{Kind: keyring.SlotCardPIN, Data: []byte("wrapped")}}}}
+	to := r.pinSlot(id, made)
 	state, err := r.d.ChangeSlots(ctx, old, to)
 	r.must(err)
 	r.wantCard(state, session.CardOK)
@@ -75,7 +137,7 @@ func TestVerifyPIN(t *testing.T) {
 	r.must(err)
 	slots, err := r.d.ClaimVault(ctx, fresh, id)
 	r.must(err)
-	if !bytes.Equal(got, made) || len(slots) != 1 || string(slots[0].Data) != "wrapped" {
+	if !bytes.Equal(got, made) || len(slots) != 1 || !bytes.Equal(slots[0].Data, to.Slots[0].Data) {
 		t.Errorf("got %+v", slots)
 	}
 	if !r.vaults(fresh)[id].Mine || r.vaults(old)[id].Mine {
