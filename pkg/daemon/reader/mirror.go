@@ -27,7 +27,7 @@ type mirror struct {
 	now     func() time.Time
 	changed func(session.CardState)
 	event   func(kind string, fields map[string]any)
-	wiped   func(vault.VaultID) bool // were the data of this vault deleted?
+	wiped   func(r vault.Record, gone bool) bool // were the data that are on a card deleted? gone: the store has none
 
 	turn chan struct{} // a token while the card is in use
 	wake chan struct{} // the card may have to be written

@@ -120,7 +120,7 @@ func (d *Daemon) wrong(p session.Peer, e session.Entry) (left int) {
 	}
 	d.attempt(p, e, "wrong", c)
 	d.showAttempts()
-	d.enforce(e.Vault, c)
+	d.enforce(e.Vault)
 	return c.Left
 }
 
@@ -182,16 +182,19 @@ func (d *Daemon) eachCount(do func(vault.Record, attempts.Count)) {
 // recount shows, at the beginning, what was counted before, and does what a power
 // cut came before.
 func (d *Daemon) recount(context.Context) error {
-	d.eachCount(func(r vault.Record, c attempts.Count) { d.enforce(r.ID, c) })
+	d.eachCount(func(r vault.Record, _ attempts.Count) { d.enforce(r.ID) })
 	d.showAttempts()
 	return nil
 }
 
-// wiped tells whether the data of a vault that is not here were deleted for wrong
-// passcodes, or are to be.
-func (d *Daemon) wiped(id vault.VaultID) bool {
-	c, err := d.attempts.Look(id)
-	return err == nil && d.tooMany(c)
+// wiped tells whether what a card's record speaks of was deleted for wrong passcodes, or
+// is to be. A vault that the same device made anew since is another one.
+func (d *Daemon) wiped(on vault.Record, gone bool) bool {
+	if was, err := d.attempts.Wiped(on.ID, on.Created); err == nil && was {
+		return true
+	}
+	c, err := d.attempts.Look(on.ID)
+	return gone && err == nil && d.tooMany(c)
 }
 
 // tooMany tells whether data are to be deleted. A count that is damaged is no reason.
@@ -201,14 +204,11 @@ func (d *Daemon) tooMany(c attempts.Count) bool {
 
 // enforce deletes a vault once there were as many wrong passcodes as the owner of the
 // reader allows.
-func (d *Daemon) enforce(id vault.VaultID, c attempts.Count) {
-	if !d.tooMany(c) {
+func (d *Daemon) enforce(id vault.VaultID) {
+	c, err := d.wipe(id)
+	if err == nil && !d.tooMany(c) {
 		return
 	}
-	d.records.Lock()
-	err := d.store.Delete(id)
-	d.records.Unlock()
-	// The count stays: a card that was out, and comes back, is deleted by it, too.
 	if err != nil && !errors.Is(err, vault.ErrNoVault) { // it was on the card alone
 		d.log.Error("cannot delete data after too many wrong passcodes", "vault", id, "error", err)
 		return
@@ -217,4 +217,21 @@ func (d *Daemon) enforce(id vault.VaultID, c attempts.Count) {
 	d.event("attempt", map[string]any{"what": "reprovision", "state": "wiped", "vault": id.String(), "wrong": int64(c.Wrong)})
 	d.mirror.erase(context.Background(), id)
 	d.showAttempts()
+}
+
+// wipe deletes a vault from the store, if the count is as high. A card that was out, and
+// comes back, is deleted by the mark, too, also when the vault was created anew.
+func (d *Daemon) wipe(id vault.VaultID) (attempts.Count, error) {
+	d.records.Lock()
+	defer d.records.Unlock()
+	c, err := d.attempts.Look(id)
+	if err != nil || !d.tooMany(c) {
+		return c, err
+	}
+	if r, err := d.known(id); err == nil {
+		if err := d.attempts.MarkWiped(id, r.Created); err != nil {
+			d.log.Error("cannot have cards erased that come back", "vault", id, "error", err)
+		}
+	}
+	return c, d.store.Delete(id)
 }

@@ -659,6 +659,45 @@ func TestWipedCardComesBack(t *testing.T) {
 	}
 }
 
+// TestSavedAfterAWipe has the owner save again what was deleted: it stays, whatever is
+// started anew, and the card of before is erased all the same.
+func TestSavedAfterAWipe(t *testing.T) {
+	r := newRig(t)
+	r.d.cfg.Passcode.WipeAfter = 1
+	r.restart()
+	o := r.own("phone", 1)
+	o.set(keyring.SlotPasscode, "secret")
+	for n := byte(2); n < 5; n++ { // the old card is ahead of what is saved then
+		o.save(n)
+	}
+	path := r.d.cfg.Card.Path
+	r.must(os.Rename(path, path+".away"))
+	_, err := o.enter(r.stranger(3), keyring.SlotPasscode, "guess")
+	r.want(err, session.ErrWrongPasscode)
+	_, err = r.d.store.Vault(o.id)
+	r.want(err, vault.ErrNoVault)
+
+	r.must(r.d.CreateVault(t.Context(), o.peer, session.NewVault{ID: o.id, Slots: []session.Slot{{Kind: keyring.SlotReader, Data: []byte("anew")}}}))
+	r.initCard()
+	o.save(5)
+	before := r.vaults(o.peer)[o.id]
+	r.restart()
+	r.must(r.d.recount(t.Context()))
+	r.wantCard(r.insert(), session.CardOK)
+	r.must(os.Rename(path+".away", path))
+	r.wantCard(r.insert(), session.CardUnformatted)
+	raw, err := os.ReadFile(path)
+	r.must(err)
+	if bytes.Contains(raw, []byte(keyring.SlotPasscode)) {
+		t.Error("the card of before has its slots still")
+	}
+	if got := r.vaults(o.peer)[o.id]; got.Head == nil || got.Head.ID != before.Head.ID || got.Snapshots != 1 {
+		t.Errorf("what was saved again: %+v", got)
+	}
+	_, err = r.d.store.Get(o.id, vault.BlobID{5, 2})
+	r.must(err)
+}
+
 // TestDamagedCountDeletesNothing damages the count: no more is taken, and nothing is lost.
 func TestDamagedCountDeletesNothing(t *testing.T) {
 	r := newRig(t)

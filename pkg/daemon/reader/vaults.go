@@ -168,13 +168,39 @@ func (d *Daemon) CreateVault(_ context.Context, p session.Peer, v session.NewVau
 	for _, s := range v.Slots {
 		r.Slots = append(r.Slots, vault.Slot{Kind: s.Kind, Data: s.Data})
 	}
-	err := d.store.Create(r)
-	if errors.Is(err, vault.ErrExists) {
-		if have, verr := d.store.Vault(r.ID); verr == nil && have.Owner == p.ID {
-			return nil
+	d.records.Lock()
+	defer d.records.Unlock()
+	if have, err := d.store.Vault(r.ID); err == nil && have.Owner == p.ID {
+		return nil
+	} else if errors.Is(err, vault.ErrNoVault) {
+		if r.Created, err = d.anew(r.ID); err != nil {
+			return err
 		}
 	}
-	return remote(err)
+	return remote(d.store.Create(r))
+}
+
+// anew gives the time at which a vault is created that is not in the store. Where one of
+// its id was deleted for wrong passcodes, what was counted is not held against the new
+// one, and its time is another one: the old one's cards are known by that.
+func (d *Daemon) anew(id vault.VaultID) (time.Time, error) {
+	c, err := d.attempts.Look(id)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if d.tooMany(c) {
+		if err := d.attempts.Reset(id); err != nil {
+			return time.Time{}, err
+		}
+	}
+	created := d.now().UTC().Truncate(time.Second)
+	for {
+		wiped, err := d.attempts.Wiped(id, created)
+		if err != nil || !wiped {
+			return created, err
+		}
+		created = created.Add(time.Second)
+	}
 }
 
 // ClaimVault makes a replacement device the owner of a vault (paragraph 38). The

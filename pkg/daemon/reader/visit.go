@@ -81,7 +81,7 @@ func (v *visit) compare(ctx context.Context, object card.Object, asking vault.Va
 	v.on, v.facts.used, v.facts.authorization = p.Record.ID, int64(len(object.Data)), string(p.Record.Authorization)
 	v.state = session.CardState{Status: session.CardOK, Generation: object.Generation}
 	list, err := v.store.Snapshots(v.on)
-	if errors.Is(err, vault.ErrNoVault) && v.wiped(v.on) {
+	if v.wiped(p.Record, errors.Is(err, vault.ErrNoVault)) {
 		v.log.Warn("erasing a card whose data were deleted while it was out", "vault", v.on)
 		err := v.erase(ctx, v.on, object.Generation)
 		v.sight = sight{state: session.CardState{Status: session.CardUnformatted, Detail: "its data were deleted after too many wrong passcodes"}}

@@ -69,6 +69,7 @@ type Count struct {
 
 const (
 	bucket   = "attempts"
+	marks    = "wiped"
 	dirMode  = 0o700
 	fileMode = 0o600
 	lockTime = 5 * time.Second
@@ -93,7 +94,8 @@ func Open(path string, p Policy, clock Clock) (*Ledger, error) {
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucketIfNotExists([]byte(bucket))
-		return err
+		_, more := tx.CreateBucketIfNotExists([]byte(marks))
+		return errors.Join(err, more)
 	})
 	if err == nil {
 		err = syncDir(filepath.Dir(path))
@@ -159,6 +161,30 @@ func (l *Ledger) Reset(vault [16]byte) error {
 		return fmt.Errorf("cannot reset the count of attempts: %w", err)
 	}
 	return nil
+}
+
+// MarkWiped takes note, for good, that a vault which was created at that time, to the
+// second, was deleted for wrong attempts. It says nothing of one of the same id that is
+// created anew, nor does a Reset take it back.
+func (l *Ledger) MarkWiped(vault [16]byte, created time.Time) error {
+	err := l.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(marks)).Put(mark(vault, created), []byte{1}) })
+	if err != nil {
+		return fmt.Errorf("cannot take note of a deletion: %w", err)
+	}
+	return nil
+}
+
+// Wiped tells what MarkWiped took note of.
+func (l *Ledger) Wiped(vault [16]byte, created time.Time) (wiped bool, err error) {
+	err = l.db.View(func(tx *bbolt.Tx) error {
+		wiped = tx.Bucket([]byte(marks)).Get(mark(vault, created)) != nil
+		return nil
+	})
+	return wiped, err
+}
+
+func mark(vault [16]byte, created time.Time) []byte {
+	return binary.BigEndian.AppendUint64(vault[:], uint64(created.Unix()))
 }
 
 // Close ends the use of the ledger.

@@ -236,6 +236,35 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// TestWiped keeps what was deleted apart from the count, and from what is created anew.
+func TestWiped(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "attempts.db")
+	id, created := [16]byte{1}, time.Unix(1_700_000_000, 0)
+	for range 2 { // and it stays
+		l, err := Open(path, Policy{Tries: 3}, HostClock())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(l.MarkWiped(id, created), l.Reset(id)); err != nil {
+			t.Fatal(err)
+		}
+		for want, of := range map[bool]time.Time{true: created, false: created.Add(time.Second)} {
+			if got, err := l.Wiped(id, of); got != want || err != nil {
+				t.Errorf("%v: %v, %v", of, got, err)
+			}
+		}
+		if got, err := l.Wiped([16]byte{2}, created); got || err != nil {
+			t.Errorf("another vault: %v, %v", got, err)
+		}
+		if c, err := l.Look(id); c.Wrong != 0 || err != nil {
+			t.Errorf("counted %+v, %v", c, err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestTimeOfDayIsOfNoUse has a pause last whatever becomes of the time of day: it is
 // counted by a clock that only goes on, and after a start of the host from that on.
 func TestTimeOfDayIsOfNoUse(t *testing.T) {
