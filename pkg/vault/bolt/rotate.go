@@ -49,6 +49,9 @@ func (s *Store) rotate(r vault.Record, rot vault.Rotation) error {
 		return err
 	}
 	made, err := s.copyTo(&copier{ctx: context.Background(), to: to, change: c.value})
+	if err == nil && c.layers == 0 && c.headers > 0 { // the keys are wrong rather than all that is stored
+		err = fmt.Errorf("%w: no outer layer opens, that of %d headers neither", vault.ErrSealBroken, c.headers)
+	}
 	if err != nil {
 		return errors.Join(err, to.Close(), removeCopy(name))
 	}
@@ -84,10 +87,25 @@ func overwrite(f *os.File) error {
 
 // rewrite is what a rotation makes of one vault while the store is copied.
 type rewrite struct {
-	rot    vault.Rotation
-	record vault.Record
-	sizes  map[vault.BlobID]int64 // of the vault's blobs, in the copy
-	bytes  int64                  // all of them
+	rot     vault.Rotation
+	record  vault.Record
+	sizes   map[vault.BlobID]int64 // of the vault's blobs, in the copy
+	bytes   int64                  // all of them
+	layers  int                    // outer layers that opened
+	headers int                    // headers with one that no key opens
+}
+
+// rewrap rewraps a seal; ok is false for one that cannot be, because no key opens its
+// outer layer: nothing that is made up may keep the rest from being rotated.
+func (c *rewrite) rewrap(id vault.BlobID, sealed []byte) (rewrapped []byte, ok bool, err error) {
+	rewrapped, err = c.rot.Blob(c.record.ID, id, sealed)
+	if errors.Is(err, vault.ErrSealBroken) {
+		return nil, false, nil
+	}
+	if err == nil && len(rewrapped) == len(sealed) { // one layer took the place of another
+		c.layers++
+	}
+	return rewrapped, err == nil, err
 }
 
 func (c *rewrite) begin(tx *bbolt.Tx) error {
@@ -120,27 +138,46 @@ func (c *rewrite) value(path [][]byte, k, v []byte) ([]byte, error) {
 	return v, nil
 }
 
-// blob rewraps a blob. A damaged one stays as it is: the device sends it again.
+// blob rewraps a blob. A damaged one stays as it is: the device sends it again. So does
+// one that cannot be rewrapped, and by its digest it counts as damaged from then on.
 func (c *rewrite) blob(id vault.BlobID, v []byte) ([]byte, error) {
 	sealed, err := unsum(v)
 	if err == nil && !c.rot.Wrap.IsZero() {
-		if sealed, err = c.rot.Blob(c.record.ID, id, sealed); err != nil {
+		rewrapped, ok, err := c.rewrap(id, sealed)
+		if err != nil {
 			return nil, err
 		}
-		v = sum(sealed)
+		if v = sum(rewrapped); !ok {
+			v = spoilt(sealed)
+		}
 	}
 	c.sizes[id] = blobSize(v)
 	c.bytes += blobSize(v)
 	return v, nil
 }
 
+// spoilt is a value under a digest that is not its own.
+func spoilt(value []byte) []byte {
+	v := sum(value)
+	v[0] ^= 0xff
+	return v
+}
+
+// snapshot rewraps a header. One that cannot be stays as it is, so that what the
+// snapshot names stays: only a device could tell that it does not open, before as after.
 func (c *rewrite) snapshot(k, v []byte) ([]byte, error) {
 	s, err := snapshot(k, v)
 	if err != nil || c.rot.Wrap.IsZero() {
 		return v, nil
 	}
-	if s.Header, err = c.rot.Blob(c.record.ID, vault.BlobID(s.Snapshot), s.Header); err != nil {
+	header, ok, err := c.rewrap(vault.BlobID(s.Snapshot), s.Header)
+	if err != nil {
 		return nil, err
+	}
+	if ok {
+		s.Header = header
+	} else {
+		c.headers++
 	}
 	s.Bytes = 0
 	for _, id := range s.Blobs {

@@ -253,3 +253,55 @@ func TestTraces(t *testing.T) {
 		t.Errorf("the new key: %v", err)
 	}
 }
+
+// TestRotatePastAFalseLayer stores a blob that pretends to have an outer layer, and gives
+// a snapshot such a header: everything else is rotated, and the blob is damaged and can
+// be sent again. Where no layer opens, headers' neither, the keys are wrong, and nothing is changed.
+func TestRotatePastAFalseLayer(t *testing.T) {
+	s := newSealed(t)
+	id := vault.BlobID{77}
+	made := s.blob(77)
+	good := bytes.Clone(made.Sealed)
+	made.Sealed[0] = 2
+	s.must(s.store.Put(s.r.ID, []vault.StoredBlob{made}))
+	c := vaulttest.Commit(s.r.ID, vaulttest.Commit(s.r.ID, vault.SnapshotID{}, 1, nil, nil).Snapshot, 2, nil, nil)
+	c.Header, c.Add = bytes.Clone(made.Sealed), []vault.BlobID{id}
+	for n := 2; n <= 3; n++ {
+		rot := vault.Rotation{Wrap: s.ages(n).Outer()}
+		if n > 2 {
+			rot.Strip = []vault.Outer{s.ages(n - 1).Outer()}
+			c.Add = nil
+			s.must(s.store.Commit(s.r.ID, c, time.Unix(2, 0)))
+		}
+		s.must(s.store.Rotate(s.r, rot))
+		if _, err := s.store.Get(s.r.ID, id); !errors.Is(err, vault.ErrDamaged) {
+			t.Fatalf("rotation %d: the false blob: %v", n, err)
+		}
+		for i := range 40 {
+			whole := vault.BlobID{byte(i + 1)}
+			stored, err := s.store.Get(s.r.ID, whole)
+			s.must(err)
+			if _, err := s.ages(n).Open(vault.KindPack, s.r.ID, whole, stored); err != nil {
+				t.Fatalf("rotation %d: %v", n, err)
+			}
+		}
+		if n == 2 {
+			continue
+		}
+		if list, err := s.store.Snapshots(s.r.ID); err != nil || len(list) != 2 || !bytes.Equal(list[0].Header, made.Sealed) {
+			t.Fatalf("rotation %d: %d snapshots, %v", n, len(list), err)
+		}
+	}
+	s.must(s.store.Put(s.r.ID, []vault.StoredBlob{{ID: id, Sealed: good}}))
+	if got, err := s.store.Get(s.r.ID, id); err != nil || !bytes.Equal(got, good) {
+		t.Errorf("sent again: %v", err)
+	}
+
+	wrapped := newSealed(t)
+	wrapped.must(wrapped.store.Rotate(wrapped.r, vault.Rotation{Wrap: wrapped.ages(2).Outer()}))
+	err := wrapped.store.Rotate(wrapped.r, vault.Rotation{Wrap: wrapped.ages(3).Outer()})
+	if !errors.Is(err, vault.ErrSealBroken) {
+		t.Errorf("with no key that opens anything: %v", err)
+	}
+	wrapped.opens(wrapped.ages(2))
+}
