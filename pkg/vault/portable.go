@@ -61,7 +61,7 @@ func (p Portable) Books() (Portable, bool) {
 // NewPortable collects what goes on the card for a snapshot; get gives its
 // blobs.
 func NewPortable(r Record, s SnapshotRecord, get func(BlobID) ([]byte, error)) (Portable, error) {
-	r.Owner, r.Behind = "", false
+	r.Owner, r.Behind, r.Since = "", false, 0
 	ids := s.Critical
 	if s.BooksOnly() {
 		ids = s.Books

@@ -16,6 +16,7 @@ type recordWire struct {
 	Epoch   uint64     `cbor:"7,keyasint,omitempty"`
 	Voucher []byte     `cbor:"8,keyasint,omitempty"`
 	Behind  bool       `cbor:"9,keyasint,omitempty"`
+	Since   uint64     `cbor:"10,keyasint,omitempty"`
 }
 
 type slotWire struct {
@@ -43,7 +44,7 @@ func (r Record) MarshalBinary() ([]byte, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	w := recordWire{ID: r.ID[:], Owner: r.Owner, Created: r.Created.Unix(), Label: r.Label, Auth: r.Authorization, Epoch: r.Epoch, Voucher: r.Voucher, Behind: r.Behind}
+	w := recordWire{ID: r.ID[:], Owner: r.Owner, Created: r.Created.Unix(), Label: r.Label, Auth: r.Authorization, Epoch: r.Epoch, Voucher: r.Voucher, Behind: r.Behind, Since: r.Since}
 	for _, s := range r.Slots {
 		w.Slots = append(w.Slots, slotWire{Kind: s.Kind, Data: append([]byte{}, s.Data...)})
 	}
@@ -61,7 +62,7 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	}
 	got := Record{
 		ID: VaultID(w.ID), Owner: w.Owner, Created: time.Unix(w.Created, 0).UTC(), Label: w.Label, Authorization: w.Auth,
-		Epoch: w.Epoch, Voucher: w.Voucher, Behind: w.Behind,
+		Epoch: w.Epoch, Voucher: w.Voucher, Behind: w.Behind, Since: w.Since,
 	}
 	for _, s := range w.Slots {
 		got.Slots = append(got.Slots, Slot{Kind: s.Kind, Data: s.Data})

@@ -109,6 +109,10 @@ type Record struct {
 	// Behind says that the slots came on a card: what is stored here is not yet
 	// wrapped with the key that they open.
 	Behind bool
+	// Since is the first generation after the head that the vault had when one device
+	// first took it over from another; 0 where none did. A snapshot from there on that is
+	// not stored may be the last one of an owner before. It stays at the reader: no card has it.
+	Since uint64
 	// Authorization is the record by which the owner's device knows the card
 	// again; nil for none. Package authorization knows what is in it.
 	Authorization []byte

@@ -163,3 +163,41 @@ func TestForeignCheck(t *testing.T) {
 		t.Errorf("of another registration: %v", other)
 	}
 }
+
+// TestCardFromBeforeATakeOver brings back a card on which the owner before has saved more,
+// at another reader, than the device found that took the vault over: it is not written,
+// however far that device gets, until the owner of the reader has it prepared.
+func TestCardFromBeforeATakeOver(t *testing.T) {
+	home, _, phone, id := twoReaders(t) // the card has generation 2, the store at home 1
+	fresh := home.pair("new phone")
+	path := home.d.cfg.Card.Path
+	held, err := os.ReadFile(path)
+	home.must(err)
+	home.must(os.Rename(path, path+".away"))
+	_, err = home.d.ClaimVault(t.Context(), fresh, id)
+	home.must(err)
+	other := home.next(id) // than the other generation 2
+	other.Snapshot[15] ^= 1
+	home.vouch(fresh, &other)
+	_, err = home.d.Commit(t.Context(), fresh, other)
+	home.must(err)
+	for n := byte(10); n < 13; n++ {
+		home.backUp(fresh, id, blob(n, 10))
+	}
+	home.must(os.Rename(path+".away", path))
+	for n := range byte(2) {
+		home.wantCard(home.insert(), session.CardOtherVault)
+		home.wantCard(home.backUp(fresh, id, blob(20+n, 10)), session.CardOtherVault)
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, held) {
+			t.Fatalf("the card was written: %v", err)
+		}
+		home.restart()
+	}
+	if v := home.vaults(fresh)[id]; !v.Mine || v.Head.Seq != 7 || home.vaults(phone)[id].Mine {
+		t.Errorf("the vault: %+v", v)
+	}
+	home.must(os.Remove(path))
+	home.initCard()
+	home.wantCard(home.insert(), session.CardOK)
+	home.wantCard(home.backUp(fresh, id, blob(30, 10)), session.CardOK)
+}

@@ -89,7 +89,7 @@ func (d *Daemon) takeUp(by session.Peer, id session.ID) error {
 		return nil
 	}
 	owned := *p
-	owned.Record.Owner = by.ID
+	owned.Record.Owner, owned.Record.Since = by.ID, owned.Snapshot.Seq+1
 	if err := d.store.Adopt(owned); err != nil {
 		return err
 	}
@@ -267,6 +267,13 @@ func (d *Daemon) hand(p session.Peer, r vault.Record) error {
 		d.log.Warn("a device takes over the data of another", "from", r.Owner, "to", p.ID, "vault", r.ID)
 		d.event("pairing", map[string]any{"state": "replaced", "from": r.Owner, "to": p.ID})
 		r.Owner, r.Authorization, r.Voucher = p.ID, nil, nil // they speak for the device that was
+		list, err := d.snapshots(r.ID)
+		if err != nil {
+			return remote(err)
+		}
+		if r.Since == 0 && len(list) > 0 { // the first one: whoever owned it since, cards from before may turn up
+			r.Since = list[0].Seq + 1
+		}
 		if err := d.store.Update(r); err != nil {
 			return remote(err)
 		}

@@ -114,7 +114,7 @@ func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.Snaps
 		return err
 	}
 	newer := len(list) == 0 || p.Snapshot.Seq > list[0].Seq
-	if newer && !headOf(v.on, p.Snapshot).VouchedBy(v.keyOf(record.Owner), p.Snapshot.Voucher) {
+	if (newer || before(record, p, list)) && !headOf(v.on, p.Snapshot).VouchedBy(v.keyOf(record.Owner), p.Snapshot.Voucher) {
 		v.foreign(p, generation)
 		return nil
 	}

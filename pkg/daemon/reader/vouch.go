@@ -98,12 +98,20 @@ func withChecks(came, here []vault.Slot) []vault.Slot {
 	return out
 }
 
+// before tells whether a card may hold what an owner before saved last: newer than what
+// the device found that took the vault over, and not stored here. The vault's passing that
+// generation by makes it no older.
+func before(r vault.Record, p vault.Portable, list []vault.SnapshotRecord) bool {
+	return r.Since != 0 && p.Snapshot.Seq >= r.Since &&
+		!slices.ContainsFunc(list, func(s vault.SnapshotRecord) bool { return s.Snapshot == p.Snapshot.Snapshot })
+}
+
 // foreign reports a card that has the id of a vault, and what its owner knows nothing of.
 func (v *visit) foreign(p vault.Portable, generation uint64) {
 	v.log.Error("the card holds a snapshot that the vault's owner does not vouch for", "vault", v.on, "seq", p.Snapshot.Seq)
 	v.on = vault.VaultID{}
 	v.state = session.CardState{
 		Status: session.CardOtherVault, Generation: generation,
-		Detail: "the card names this device's data, but holds a newer snapshot that the device does not vouch for; nothing of it is taken, and it is not written",
+		Detail: "the card names this device's data, but holds a snapshot that the device does not vouch for; nothing of it is taken, and it is not written",
 	}
 }
