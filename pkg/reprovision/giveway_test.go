@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/reprovision"
@@ -75,6 +76,43 @@ func TestGivesWay(t *testing.T) {
 	slices.SortFunc(p.fetched, func(a, b vault.BlobID) int { return slices.Compare(a[:], b[:]) })
 	if once := len(slices.Compact(slices.Clone(p.fetched))); once != len(p.fetched) {
 		t.Errorf("%d packs fetched, %d different ones", len(p.fetched), once)
+	}
+}
+
+// TestDirectoryTimesOverAttempts gives way when a directory is whole, and has not got its time
+// yet: the next attempt finds nothing to restore in it.
+func TestDirectoryTimesOverAttempts(t *testing.T) {
+	p := newPhone(t)
+	p.write("user-data/two/a", "first")
+	p.write("user-data/z", "second")
+	saved := time.Unix(1_600_000_000, 0)
+	p.must(os.Chtimes(p.path("user-data/two"), saved, saved))
+	p.backUp()
+	p.must(os.RemoveAll(p.path("user-data/two")))
+	p.must(os.Remove(p.path("user-data/z")))
+
+	first, giveWay := p.plan(reprovision.Selection{}), make(chan struct{})
+	r := p.restorer()
+	r.GiveWay, r.Progress = giveWay, func(done, _ int64) {
+		if done == int64(len("first")) {
+			close(giveWay)
+			r.Progress = nil
+		}
+	}
+	if _, err := r.Restore(context.Background(), first); !errors.Is(err, reprovision.ErrGaveWay) {
+		t.Fatal(err)
+	}
+	r = p.restorer()
+	r.Begun, r.Due = make(map[userdata.Name]bool), []userdata.Class{userdata.UserData}
+	for _, n := range first.Names() {
+		r.Begun[n] = true
+	}
+	_, err := r.Restore(context.Background(), p.plan(reprovision.Selection{}))
+	p.must(err)
+	info, err := os.Stat(p.path("user-data/two"))
+	p.must(err)
+	if !info.ModTime().Equal(saved) {
+		t.Errorf("the directory is of %v", info.ModTime())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 
@@ -11,9 +12,9 @@ import (
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
-// finishDirs gives the directories of a class their own mode and time, the
-// deepest first, now that everything is in them.
-func (j *job) finishDirs(actions []Action) error {
+// finishDirs gives the directories of a class their own mode, the deepest first, now
+// that everything is in them.
+func (j *job) finishDirs(actions []Action) {
 	for _, a := range slices.Backward(actions) {
 		if a.Want.Type != manifest.Dir || !j.written[a.Want.Name] {
 			continue
@@ -26,28 +27,44 @@ func (j *job) finishDirs(actions []Action) error {
 			j.fail(a, err)
 		}
 	}
-	j.settleTimes(actions)
-	return nil
 }
 
-// settleTimes sets the modification times of all directories that the restore
-// touched. It is a nicety: failing at it fails nothing.
-func (j *job) settleTimes(actions []Action) {
-	dirs := make(map[userdata.Name]bool)
+// touched are the directories of a class that this attempt and the earlier ones made, or
+// wrote something into.
+func (j *job) touched(c userdata.Class, actions []Action) map[userdata.Name]bool {
+	items := maps.Clone(j.Begun)
+	if items == nil {
+		items = make(map[userdata.Name]bool)
+	}
 	for _, a := range actions {
-		dirs[a.Want.Name.Parent()] = true
-		if a.Want.Type == manifest.Dir {
-			dirs[a.Want.Name] = true
+		items[a.Want.Name] = true
+	}
+	dirs := make(map[userdata.Name]bool)
+	for n := range items {
+		if e, saved := j.DataSet.Entry(n); saved && e.Class == c {
+			dirs[n.Parent()] = true
+			if e.Type == manifest.Dir {
+				dirs[n] = true
+			}
 		}
 	}
+	return dirs
+}
+
+// settleTimes sets the modification times of directories. It is a nicety: failing at it
+// fails nothing.
+func (j *job) settleTimes(dirs map[userdata.Name]bool) {
 	children := j.children(dirs)
 	for n := range dirs {
 		want, saved := j.DataSet.Entry(n)
-		root, opened := j.roots[n.Root()]
-		if !saved || !opened || want.Type != manifest.Dir {
+		if !saved || want.Type != manifest.Dir {
 			continue
 		}
-		if err := settleTime(root, want.Item, children[n]); err != nil {
+		root, err := j.root(n.Root())
+		if err == nil {
+			err = settleTime(root, want.Item, children[n])
+		}
+		if err != nil {
 			j.Log.Debug("cannot set a directory's time", "item", userdata.Printable(string(n)), "error", err)
 		}
 	}

@@ -59,6 +59,9 @@ type Restorer struct {
 	// Due lists classes whose hook an interrupted run still owes. It is run even
 	// if this run writes nothing of them, in the order of the classes.
 	Due []userdata.Class
+	// Begun are the items of the earlier attempts: the directories of those get their times,
+	// too, once everything is in them.
+	Begun map[userdata.Name]bool
 	// Owe notes durably whether the hook of a class is owed: with true before the
 	// first item of the class is written, with false once its hook ran (whether
 	// it failed or not) or turned out not to be needed. What was noted with true
@@ -160,7 +163,7 @@ func (j *job) writeAll(ctx context.Context) error {
 		if len(actions) > 0 {
 			j.owe(c, true)
 		}
-		if err := j.writeClass(ctx, actions); err != nil {
+		if err := j.writeClass(ctx, c, actions); err != nil {
 			return err
 		}
 		j.takeUp(ctx, c, j.result.Restored > before)
@@ -168,7 +171,7 @@ func (j *job) writeAll(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (j *job) writeClass(ctx context.Context, actions []Action) error {
+func (j *job) writeClass(ctx context.Context, c userdata.Class, actions []Action) error {
 	for _, a := range actions {
 		if err := j.mayGoOn(ctx); err != nil {
 			return err
@@ -178,7 +181,9 @@ func (j *job) writeClass(ctx context.Context, actions []Action) error {
 		}
 		j.proveInTime(ctx)
 	}
-	return j.finishDirs(actions)
+	j.finishDirs(actions)
+	j.settleTimes(j.touched(c, actions))
+	return nil
 }
 
 // write restores one item. An error is returned only when going on makes no

@@ -350,7 +350,7 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 	restorer := &reprovision.Restorer{
 		Space: r.space, DataSet: r.dataSet, Run: run, Hook: r.takeUp, Reread: r.reread, Log: r.log,
 		Mounts: r.book.reference().Mounts,
-		Due:    slices.Clone(r.job.Owed), Owe: r.owe,
+		Due:    slices.Clone(r.job.Owed), Owe: r.owe, Begun: r.job.names(),
 		Settled: r.settle, GiveWay: bid,
 		CacheDir: r.packsOf(r.job.Run),
 		Fetch:    r.watchFetch(r.dataSet.FromHeld(fetch)),

@@ -3,8 +3,10 @@ package bolt
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
 	"github.com/reprovision/reprovision/pkg/vault"
 )
@@ -37,6 +39,9 @@ func (s *Store) Missing(id vault.VaultID, blobs []vault.BlobID) (missing []vault
 func (s *Store) Put(id vault.VaultID, blobs []vault.StoredBlob) error {
 	err := vault.CheckPut(blobs)
 	if err == nil {
+		err = s.spareRoom(blobs)
+	}
+	if err == nil {
 		err = s.update(func(tx *bbolt.Tx) error { return s.put(tx, id, blobs) })
 	}
 	if err != nil {
@@ -44,6 +49,22 @@ func (s *Store) Put(id vault.VaultID, blobs []vault.StoredBlob) error {
 	}
 	for _, b := range blobs {
 		s.ease(len(b.Sealed))
+	}
+	return nil
+}
+
+// spared is what blobs leave free on the disk: what lies beside the store, such as the
+// count of wrong passcodes, has to be written when the disk is as good as full, too.
+const spared = 256 << 10
+
+// spareRoom refuses blobs that would make the file grow into what is spared.
+func (s *Store) spareRoom(blobs []vault.StoredBlob) error {
+	var need int64
+	for _, b := range blobs {
+		need += int64(len(b.Sealed)) + s.pageSize
+	}
+	if _, free := s.space(); free < need && !roomFor(s.path, need+spared) {
+		return fmt.Errorf("cannot grow %s: %w", filepath.Base(s.path), unix.ENOSPC)
 	}
 	return nil
 }
