@@ -110,16 +110,21 @@ func (p *pair) write(name string, data []byte) {
 }
 
 // restore has the device lose its preferences and bring them back by itself. It returns
-// the bytes that this took on a link which is cut at those points.
+// the bytes that this took on a link which is cut at those points. While they are lost there
+// is no link: what is noticed in two parts would be brought back in two parts, and a pack
+// that both need is fetched for each.
 func (p *pair) restore(toll *toll, points []int64) int64 {
 	p.Helper()
 	want := p.contents()
-	toll.begin(points)
+	toll.shut(true)
 	for name := range want {
 		if err := os.Remove(name); err != nil {
 			p.Fatal(err)
 		}
 	}
+	p.run("sh", "-c", fmt.Sprintf(`for _ in $(seq 600); do scrctl --json status | grep -q '^  "damaged": %d,' && exit; sleep 0.1; done; exit 1`, len(want)))
+	toll.begin(points)
+	toll.shut(false)
 	for end := time.Now().Add(5 * time.Minute); !p.have(want); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			p.Fatal("it does not come back")
@@ -172,6 +177,7 @@ type toll struct {
 	done  int     // cuts
 	free  time.Time
 	conns map[net.Conn]bool
+	away  bool // there is no link
 }
 
 func newToll(t *testing.T, reader string) *toll {
@@ -202,13 +208,28 @@ func newToll(t *testing.T, reader string) *toll {
 				continue
 			}
 			x.mu.Lock()
+			away := x.away
 			x.conns[device], x.conns[reader] = true, true
 			x.mu.Unlock()
+			if away {
+				x.cutAll()
+				continue
+			}
 			go x.carry(device, reader)
 			go x.carry(reader, device)
 		}
 	}()
 	return x
+}
+
+// shut takes the link away, or brings it back.
+func (x *toll) shut(away bool) {
+	x.mu.Lock()
+	x.away = away
+	x.mu.Unlock()
+	if away {
+		x.cutAll()
+	}
 }
 
 // begin counts anew, and cuts at those points.

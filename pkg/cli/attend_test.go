@@ -58,7 +58,10 @@ func TestAgentAtATerminal(t *testing.T) {
 		}, func() { x.when("That passcode was wrong.", 1); hidden("on the reader's display: ", "123 456") }},
 		{"PIN", "7777 <nil>", func() <-chan string {
 			return asked(func() (string, error) { return p.CardPIN(ctx, "pi", 2, true) })
-		}, func() { x.when("That PIN was wrong, 2 tries left.", 1); hidden("PIN of the card in pi (2 tries left): ", "7777") }},
+		}, func() {
+			x.when("That PIN was wrong, 2 tries left.", 1)
+			hidden("PIN of the card in pi (2 tries left): ", "7777")
+		}},
 		{"passcode", "opensesame <nil>", func() <-chan string {
 			return asked(func() (string, error) { return p.Passcode(ctx, "old phone", 1, true) })
 		}, func() {
