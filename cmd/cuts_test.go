@@ -17,11 +17,14 @@ import (
 
 // How a restore is cut to pieces.
 const (
-	cutBytes  = 20_000_000 // of contents
-	cutFiles  = 60
-	cuts      = 25
-	cutRate   = 4_000_000 // bytes a second of the link
-	cutExcess = 1.03      // at most, of the bytes that an uncut restore takes
+	cutBytes = 20_000_000 // of contents
+	cutFiles = 60
+	cuts     = 25
+	cutRate  = 4_000_000 // bytes a second of the link
+	// cutExcess is the most that is sent, of the bytes that an uncut restore takes. This link is
+	// twenty times as fast as Bluetooth, and is given larger pieces; a cut costs half of one,
+	// half of a TLS record and what begins a session, some 38 kB. It was 27 kB at 1 MB/s.
+	cutExcess = 1.06
 )
 
 // TestCutRestoreSendsLittleTwice cuts the link at random points of a restore, and compares
