@@ -193,7 +193,7 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 		r.attest(ctx, r.session) // so that the card's first version holds the record, too
 	}
 	err = r.attempt(ctx, pending)
-	if r.recognized && (errors.Is(err, session.ErrStale) || errors.Is(err, session.ErrNoVault)) {
+	if r.recognized && (errors.Is(err, session.ErrStale) || errors.Is(err, session.ErrNoVault) || errors.Is(err, session.ErrNotAllowed)) {
 		r.log.Warn("the vault at the reader is not as this session had it, asking again", "error", err)
 		r.familiar.forget()
 		if _, err = r.compare(ctx); err == nil {
@@ -333,6 +333,7 @@ func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataS
 	if err != nil {
 		return err
 	}
+	r.familiar.forget() // until the answer is here, this may be the head or not
 	state, err := r.session.Commit(ctx, session.Commit{
 		Vault: c.Vault, Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Header: c.Header,
 		Add: plain(c.Add), Drop: plain(c.Drop), Critical: critical, Books: plain(c.Books), Anew: c.Anew, Voucher: voucher,

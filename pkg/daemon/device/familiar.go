@@ -24,6 +24,10 @@ type familiar struct {
 // freshFor is how long what the reader told needs no confirmation.
 const freshFor = 10 * time.Second
 
+// staleAfter is when the reader is asked again whatever is known: events, which tell of
+// damage, can be lost.
+const staleAfter = time.Hour
+
 // note remembers the newest snapshot of the vault, as the session told it.
 func (f *familiar) note(s *session.Session, v vault.VaultID, head vault.SnapshotID, at time.Time) {
 	f.mu.Lock()
@@ -50,7 +54,7 @@ func (d *Daemon) recognize(s *session.Session) (v opened, ds *vault.DataSet, sin
 		return opened{}, nil, time.Time{}, false
 	}
 	since, known = d.familiar.knows(s, v.id, ds.Header().Snapshot)
-	return v, ds, since, known
+	return v, ds, since, known && d.now().Sub(since) < staleAfter
 }
 
 // met notes what the session told of the vault, and which key slots the device holds.

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -32,6 +33,30 @@ func TestFamiliarKnowsOneSession(t *testing.T) {
 	f.forget()
 	if _, ok := f.knows(s, v, head); ok {
 		t.Error("has not forgotten")
+	}
+}
+
+// TestLostAnswerToACommit gives a backup up when the reader has made it the newest, and has not
+// said so: the next one finds that out, in the same session.
+func TestLostAnswerToACommit(t *testing.T) {
+	r := newRig(t)
+	r.write("a", "contents")
+	r.backUp()
+	r.write("b", "more")
+	ctx, giveUp := context.WithCancel(t.Context())
+	given := make(chan struct{})
+	r.reader.done = func() { giveUp(); <-given }
+	if got, err := r.d.Backup(ctx, false); err == nil {
+		t.Fatalf("got %+v", got)
+	}
+	r.reader.done = nil
+	close(given)
+	r.write("c", "more still")
+	if got := r.backUp(); !got.Changed || got.ItemsSent == 0 {
+		t.Errorf("got %+v", got)
+	}
+	if got := r.backUp(); got.Changed {
+		t.Errorf("once more: %+v", got)
 	}
 }
 

@@ -38,6 +38,15 @@ type tampered struct {
 	slots  func(session.SlotChange, func() (session.CardState, error)) (session.CardState, error)
 	attest func(func() (session.Attestation, error)) (session.Attestation, error)
 	pin    func() ([]byte, error)
+	done   func() // is called when a commit has been made, before its answer
+}
+
+func (t *tampered) Commit(ctx context.Context, p session.Peer, c session.Commit) (session.CardState, error) {
+	state, err := t.Daemon.Commit(context.WithoutCancel(ctx), p, c)
+	if t.done != nil {
+		t.done()
+	}
+	return state, err
 }
 
 func (t *tampered) Attest(ctx context.Context, p session.Peer, id session.ID, challenge []byte) (session.Attestation, error) {
