@@ -197,6 +197,7 @@ func (d *Daemon) CardInit(ctx context.Context, force bool) (busapi.CardInfo, err
 		return d.card(), fmt.Errorf("%w: cannot prepare it: %w", busapi.ErrCard, err)
 	}
 	d.mirror.sync(ctx, vault.VaultID{})
+	d.mirror.wakeAgain()
 	d.presence.tellAll(session.Event{Kind: session.EventCard}) // in the same state, perhaps, and yet another one
 	return d.card(), nil
 }

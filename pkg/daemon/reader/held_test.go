@@ -76,3 +76,47 @@ func TestHeldCard(t *testing.T) {
 		})
 	}
 }
+
+// TestHeldForAVisit has a heartbeat or a PIN wait for a card that another program holds: when
+// it is free, everything is known of it that was known before.
+func TestHeldForAVisit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.create(r.pair("phone"), 1)
+	r.initCard()
+	before, facts := r.d.mirror.look()
+	busy := &rival{Reader: r.d.mirror.reader, hold: make(chan struct{}), reason: card.ErrBusy}
+	r.d.mirror.reader = busy
+	visited := make(chan error, 1)
+	go func() {
+		visited <- r.d.mirror.visit(t.Context(), func(context.Context, card.Medium) error { return nil })
+	}()
+	r.await(session.CardError, "another program holds the card")
+	close(busy.hold)
+	r.must(<-visited)
+	after, known := r.d.mirror.look()
+	if after != before || known != facts {
+		t.Errorf("the card was %+v %+v and is %+v %+v", before, facts, after, known)
+	}
+}
+
+// TestHeldForABackup has a backup find the card held: whoever watches the card tries again.
+func TestHeldForABackup(t *testing.T) {
+	r := newRig(t)
+	v := r.create(r.pair("phone"), 1)
+	r.initCard()
+	busy := &rival{Reader: r.d.mirror.reader, hold: make(chan struct{}), reason: card.ErrBusy}
+	close(busy.hold)
+	r.d.mirror.reader = busy
+	for _, refusals := range []int32{0, 1} {
+		busy.refusals.Store(refusals)
+		select {
+		case <-r.d.mirror.wake: // of before
+		default:
+		}
+		r.d.mirror.update(t.Context(), v)
+		if woken := len(r.d.mirror.wake) == 1; woken != (refusals > 0) {
+			t.Errorf("after %d refusals somebody tries again: %v", refusals, woken)
+		}
+	}
+}

@@ -119,10 +119,7 @@ func (m *mirror) notice(e card.Event) {
 	m.log.Info("card event", "kind", e.Kind, "reader", e.Reader, "error", e.Err)
 	switch e.Kind {
 	case card.EventInserted:
-		select {
-		case m.wake <- struct{}{}:
-		default:
-		}
+		m.rouse()
 	case card.EventRemoved:
 		m.gone("")
 	case card.EventUnavailable:
@@ -225,6 +222,7 @@ func (m *mirror) update(ctx context.Context, id vault.VaultID) session.CardState
 		return session.CardState{Status: session.CardNone}
 	}
 	m.sync(context.WithoutCancel(ctx), id)
+	m.wakeAgain()
 	return m.stateFor(id)
 }
 
@@ -285,6 +283,22 @@ func (m *mirror) erase(ctx context.Context, id vault.VaultID) {
 		m.log.Error("cannot erase the card", "vault", id, "error", err)
 	}
 	m.sync(ctx, vault.VaultID{})
+	m.wakeAgain()
+}
+
+// wakeAgain has run try again what somebody else found held.
+func (m *mirror) wakeAgain() {
+	if m.waits() {
+		m.rouse()
+	}
+}
+
+// rouse has run look at the card.
+func (m *mirror) rouse() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
 }
 
 // visit has the card for itself.
@@ -315,19 +329,36 @@ func held() session.CardState {
 	return session.CardState{Status: session.CardError, Detail: "another program holds the card; waiting for it"}
 }
 
-// waiting reports a card that another program holds for long, unless begun is
-// called before. begun may be called again.
+// waiting reports a card that another program holds for long, unless begun is called
+// before; begun takes the report back: what was seen on the card still lies there. It may
+// be called again.
 func (m *mirror) waiting() (begun func()) {
-	pulls, told := m.pulled(), make(chan struct{})
+	m.mu.Lock()
+	pulls, was := m.pulls, m.seen
+	m.mu.Unlock()
+	told := make(chan struct{})
 	timer := time.AfterFunc(heldAfter, func() {
 		defer close(told)
-		m.set(pulls, sight{state: held()})
+		now := was
+		now.state = held()
+		m.set(pulls, now)
 	})
 	return sync.OnceFunc(func() {
 		if !timer.Stop() {
 			<-told
+			m.takeBack(pulls, was)
 		}
 	})
+}
+
+// takeBack ends the report of a held card, unless something else was seen since.
+func (m *mirror) takeBack(pulls uint64, was sight) {
+	m.mu.Lock()
+	still := m.seen.state == held()
+	m.mu.Unlock()
+	if still {
+		m.set(pulls, was)
+	}
 }
 
 // failed turns an error of the card into the state that it leaves behind.
