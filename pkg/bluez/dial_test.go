@@ -71,10 +71,7 @@ func TestDialMendsTheBond(t *testing.T) {
 	f, c := dialing(t)
 	f.appear(true)
 	f.failing("ConnectProfile", "org.bluez.Error.Failed", "br-connection-refused")
-	go func() {
-		bustest.Until(t, "the removal of the bond", func() bool { return f.did("RemoveDevice") == 1 })
-		f.failing("ConnectProfile", "", "")
-	}()
+	f.heals("RemoveDevice", "ConnectProfile")
 	dial(t, c)
 	if f.did("Pair") != 1 || f.did("RemoveDevice") != 1 {
 		t.Errorf("bonded %d times, forgot %d times; want once each", f.did("Pair"), f.did("RemoveDevice"))
@@ -90,10 +87,7 @@ func TestDialForgetsWhatWasOffered(t *testing.T) {
 		t.Fatalf("without a link: %v, %d times disconnected", err, f.did("Disconnect"))
 	}
 	f.tell(peerPath, deviceIface, props{"Connected": dbus.MakeVariant(true)})
-	go func() {
-		bustest.Until(t, "the end of the link", func() bool { return f.did("Disconnect") == 1 })
-		f.failing("ConnectProfile", "", "")
-	}()
+	f.heals("Disconnect", "ConnectProfile")
 	bustest.Until(t, "a connection", func() bool {
 		s, err := c.Dial(within(t), peer())
 		if err == nil {

@@ -47,6 +47,7 @@ type fake struct {
 	agent    dbus.ObjectPath
 	ends     []int // our ends of sockets
 	hang     map[string]bool
+	heal     map[string]string // by a method, which other one fails no longer once it was called
 	noSocket bool
 }
 
@@ -127,7 +128,8 @@ func (f *fake) export() {
 func (f *fake) note(method string) *dbus.Error {
 	f.mu.Lock()
 	f.calls = append(f.calls, method)
-	err, hang := f.fail[method], f.hang[method]
+	err, hang, heal := f.fail[method], f.hang[method], f.heal[method]
+	delete(f.fail, heal)
 	f.mu.Unlock()
 	if hang {
 		<-f.conn.Context().Done()
@@ -143,6 +145,13 @@ func (f *fake) failing(method, name, text string) {
 		return
 	}
 	f.fail[method] = dbus.NewError(name, []any{text})
+}
+
+// heals has a method fail no longer once another one has been called.
+func (f *fake) heals(method, failing string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heal = map[string]string{method: failing}
 }
 
 func (f *fake) did(method string) int {
@@ -257,6 +266,16 @@ func (f *fake) tell(path dbus.ObjectPath, iface string, p props) {
 	if err := f.conn.Emit(path, propertiesIface+".PropertiesChanged", iface, p, []string{}); err != nil {
 		f.t.Error(err)
 	}
+}
+
+// heard returns when a client has taken up all that was told so far: it takes
+// signals in their order, and these two show in its state.
+func (f *fake) heard(c *bluez.Client) {
+	f.t.Helper()
+	f.tell(adapterPath, adapterIface, props{"Powered": dbus.MakeVariant(false)})
+	bustest.Until(f.t, "an adapter without power", func() bool { return c.State().Err() != nil })
+	f.tell(adapterPath, adapterIface, props{"Powered": dbus.MakeVariant(true)})
+	usable(f.t, c)
 }
 
 func (f *fake) startDiscovery() *dbus.Error {

@@ -14,6 +14,7 @@ import (
 type meeting struct {
 	begun  bool // we saw it begin
 	served bool // it led to a connection of the profile
+	early  bool // which we were handed before we heard that the peer is here
 	stale  bool // the bond is to be removed
 }
 
@@ -71,7 +72,7 @@ func (c *Client) visit(path dbus.ObjectPath, before, after device) {
 	case after.connected:
 		// Before our profile is registered there is nothing that could lead to a
 		// connection: that visit says nothing of the bond.
-		m = meeting{begun: c.registered != "" && c.registered == c.owner}
+		m = meeting{begun: c.registered != "" && c.registered == c.owner, served: m.early}
 	case m.begun && !m.served && after.paired && c.welcome(path):
 		m.stale = true
 	}
@@ -80,10 +81,12 @@ func (c *Client) visit(path dbus.ObjectPath, before, after device) {
 	}
 }
 
-// servedLocked notes a connection of the profile. The caller holds mu.
+// servedLocked notes a connection of the profile. Calls and signals are taken up
+// beside each other: this one may overtake the news that the peer has come. The
+// caller holds mu.
 func (c *Client) servedLocked(path dbus.ObjectPath) {
 	if len(c.met) < objectLimit {
-		c.met[path] = meeting{begun: true, served: true}
+		c.met[path] = meeting{begun: true, served: true, early: !c.tree.devices[path].connected}
 	}
 }
 
