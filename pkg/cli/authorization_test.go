@@ -53,10 +53,10 @@ func TestHowTheAuthorizationStands(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.device.Set(func(v *bustest.DeviceValues) { v.Rights, v.State.Authorization = c.info, &c.info })
-		if r := w.run("authorization"); r.code != 0 || !strings.Contains(r.out, c.line+"\n") || !strings.Contains(r.out, c.rest) {
+		if r := w.runAt(now, "authorization"); r.code != 0 || !strings.Contains(r.out, c.line+"\n") || !strings.Contains(r.out, c.rest) {
 			t.Errorf("got\n%s%swant\n%s\n%s", r.out, r.err, c.line, c.rest)
 		}
-		if r := w.run("status"); !strings.Contains(r.out, "Authorization  "+c.line+"\n") {
+		if r := w.runAt(now, "status"); !strings.Contains(r.out, "Authorization  "+c.line+"\n") {
 			t.Errorf("the status says\n%s", r.out)
 		}
 	}

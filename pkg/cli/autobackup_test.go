@@ -73,11 +73,11 @@ func TestHowTheAutomaticBackupStands(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.device.Set(func(v *bustest.DeviceValues) { v.Auto, v.State.AutoBackup = c.info, &c.info })
-		if r := w.run("autobackup", "show"); r.code != 0 || !strings.Contains(r.out, c.want) {
+		if r := w.runAt(now, "autobackup", "show"); r.code != 0 || !strings.Contains(r.out, c.want) {
 			t.Errorf("got\n%s%swant\n%s", r.out, r.err, c.want)
 		}
 		first, _, _ := strings.Cut(strings.TrimPrefix(c.want, "Automatic  "), "\n")
-		if r := w.run("status"); !strings.Contains(r.out, first) {
+		if r := w.runAt(now, "status"); !strings.Contains(r.out, first) {
 			t.Errorf("the status says\n%s", r.out)
 		}
 	}

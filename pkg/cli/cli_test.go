@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -55,16 +56,25 @@ type result struct {
 }
 
 func runOn(bus *bustest.Bus, stdin string, args ...string) result {
+	return runBy(time.Now, bus, stdin, args...)
+}
+
+func runBy(clock func() time.Time, bus *bustest.Bus, stdin string, args ...string) result {
 	var out, err bytes.Buffer
 	env := func(string) string { return "" }
 	if bus != nil {
 		env = bus.Env
 	}
-	code := Main(context.Background(), args, Stdio{In: strings.NewReader(stdin), Out: &out, Err: &err}, env)
+	code := mainAt(context.Background(), args, Stdio{In: strings.NewReader(stdin), Out: &out, Err: &err}, env, clock)
 	return result{code, out.String(), err.String()}
 }
 
 func (w *world) run(args ...string) result { return runOn(w.bus, "", args...) }
+
+// runAt runs a command while the clock stands still.
+func (w *world) runAt(now int64, args ...string) result {
+	return runBy(func() time.Time { return time.Unix(now, 0) }, w.bus, "", args...)
+}
 
 // document decodes one JSON document, and fails the test when there is anything
 // beside it.

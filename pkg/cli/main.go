@@ -24,8 +24,13 @@ type Stdio struct {
 // one of the table in exit.go. The function env is os.Getenv or like it. When
 // ctx ends, the command is canceled.
 func Main(ctx context.Context, args []string, stdio Stdio, env func(string) string) int {
+	return mainAt(ctx, args, stdio, env, time.Now)
+}
+
+// mainAt is Main by another clock.
+func mainAt(ctx context.Context, args []string, stdio Stdio, env func(string) string, now func() time.Time) int {
 	a := &app{
-		in: newInput(stdio.In), out: stdio.Out, err: stdio.Err, env: env, now: time.Now,
+		in: newInput(stdio.In), out: stdio.Out, err: stdio.Err, env: env, now: now,
 	}
 	root := a.tree()
 	root.SetArgs(append([]string{}, args...)) // never nil: cobra would take os.Args
