@@ -14,7 +14,13 @@ trap 'exit 143' TERM
 
 [ -d "${VM_RUN-}" ] || die "runs only under: scripts/vm two -- ${BASH_SOURCE[-1]}"
 
-# clean_up tells after a failure what the guests' services said last.
+# die ends the story. What it says is said again after all else.
+die() {
+	printf '%s: %s\n' "${0##*/}" "$*" | tee -a "$work/died" >&2
+	exit 1
+}
+
+# clean_up tells after a failure what the guests' services said last, and why it failed.
 clean_up() {
 	local status=$? host
 	trap - EXIT
@@ -22,6 +28,7 @@ clean_up() {
 		for host in device reader; do
 			on "$host" "$guest/journal" </dev/null 2>&1 | sed "s/^/  $host| /" >&2 || true
 		done
+		[ ! -s "$work/died" ] || sed 's/^/FAIL  /' "$work/died"
 	fi
 	# shellcheck disable=SC2046 # one word for each
 	kill $(jobs -p) 2>/dev/null || true
