@@ -28,6 +28,8 @@ clean_up() {
 		for host in device reader; do
 			on "$host" "$guest/journal" </dev/null 2>&1 | sed "s/^/  $host| /" >&2 || true
 		done
+		on device journalctl -q -b -u reprovisiond --no-hostname -o short-monotonic </dev/null 2>/dev/null |
+			tail -n 25 | cut -c 1-300 | sed 's/^/   > /' || true
 		[ ! -s "$work/died" ] || sed 's/^/FAIL  /' "$work/died"
 	fi
 	# shellcheck disable=SC2046 # one word for each
@@ -37,7 +39,7 @@ clean_up() {
 }
 
 # step HEADING begins a part of a story; say tells something in it.
-step() { printf '\n== %s\n' "$*"; }
+step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
 say() { printf '   %s\n' "$*"; }
 
 # on HOST COMMAND... is that of scripts/vm, within $limit seconds.
