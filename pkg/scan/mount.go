@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reprovision/reprovision/pkg/mountinfo"
 )
 
 // NotMounted tells whether a path does not lie any more on the file system that was
@@ -24,17 +26,26 @@ func bare(was, is string) bool {
 // mountPoint is the path at which the file system is mounted that a path lies on,
 // or would lie on if it were there; "" when nobody can tell.
 func mountPoint(path string) string {
-	path = existing(path)
-	for {
-		root, err := isMountRoot(path)
-		if err != nil {
-			return ""
-		}
-		if root || path == "/" {
-			return path
-		}
-		path = filepath.Dir(path)
+	at, err := statMount(unix.AT_FDCWD, existing(path))
+	if err != nil {
+		return ""
 	}
+	return at.point()
+}
+
+// point is where the file system is mounted, whatever other mounts show it again at a
+// place of its own; "" when nobody can tell.
+func (s seenMount) point() string {
+	top, err := statMount(unix.AT_FDCWD, "/")
+	if err == nil && top.id == s.id {
+		return "/"
+	}
+	table, err := mountinfo.Read()
+	if err != nil {
+		return ""
+	}
+	m, _ := table.Brings(s.id)
+	return m.Point
 }
 
 // existing is the path, or the longest part of it that exists, without symlinks.
@@ -72,27 +83,51 @@ func (w *walk) meet(dirfd int, base string, dev uint64) {
 	}
 }
 
-// mountedIn tells whether something is mounted at the directory. Its device alone
-// does not say: a subvolume of btrfs has one of its own, and what is mounted may be
-// of the same.
+// mountedIn tells whether something is mounted at the directory that is not to be seen
+// there anyway. Its device alone does not say: a subvolume of btrfs has one of its own,
+// and what is mounted may be of the same.
 func (d dir) mountedIn(parent dir) bool {
-	var st unix.Statx_t
-	err := unix.Statx(d.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, 0, &st)
-	if err != nil || st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+	s, err := statMount(d.fd, "")
+	if err != nil {
 		return d.dev != parent.dev
 	}
-	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+	if !s.root {
+		return false
+	}
+	in, err := statMount(parent.fd, "")
+	if err != nil {
+		return true
+	}
+	table, err := mountinfo.Read()
+	if err != nil {
+		return true
+	}
+	m, known := table.Brings(s.id)
+	below, _ := table.Brings(in.id)
+	return !known || m.ID != below.ID
+}
+
+// seenMount is a mount that a directory lies on.
+type seenMount struct {
+	id   int
+	root bool // the directory is what it shows at its mount point
 }
 
 var errNoStatx = errors.New("the kernel does not tell mount points")
 
-func isMountRoot(path string) (bool, error) {
+// statMount asks on which mount a path lies, or an open directory if that is "". It sets
+// off no automount.
+func statMount(dirfd int, path string) (seenMount, error) {
+	flags := unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_STATX_DONT_SYNC
+	if path == "" {
+		flags = unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC
+	}
 	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st); err != nil {
-		return false, err
+	if err := unix.Statx(dirfd, path, flags, unix.STATX_MNT_ID, &st); err != nil {
+		return seenMount{}, err
 	}
-	if st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 {
-		return false, errNoStatx
+	if st.Mask&unix.STATX_MNT_ID == 0 || st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return seenMount{}, errNoStatx
 	}
-	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
+	return seenMount{id: int(st.Mnt_id), root: st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0}, nil
 }

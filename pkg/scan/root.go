@@ -12,7 +12,7 @@ import (
 // be a symlink or lead through some: the owner configured it. Without a
 // directory to walk, the state says why and there is nothing to close.
 func openRoot(r userdata.Root) (dir, RootState) {
-	state := RootState{Name: r.Name, Mount: mountPoint(r.Path)}
+	state := RootState{Name: r.Name}
 	fd, err := retryOpen(unix.AT_FDCWD, r.Path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
 	if err != nil {
 		state.refuse(r, err)
@@ -52,6 +52,7 @@ func (s *RootState) refuse(r userdata.Root, err error) {
 // inRoot opens a root, notes its state, and calls do if it can be walked.
 func (w *walk) inRoot(r userdata.Root, do func(dir) error) error {
 	d, state := openRoot(r)
+	state.Mount = d.mountPoint(state, r)
 	w.res.Roots = append(w.res.Roots, state)
 	if !state.Available() {
 		return nil
@@ -59,4 +60,17 @@ func (w *walk) inRoot(r userdata.Root, do func(dir) error) error {
 	defer d.close()
 	w.meet(d.fd, "", d.dev)
 	return do(d)
+}
+
+// mountPoint is where the file system of a root is mounted that was opened, or else
+// where its path would lie. Only the open sets off an automount.
+func (d dir) mountPoint(state RootState, r userdata.Root) string {
+	if !state.Available() {
+		return mountPoint(r.Path)
+	}
+	s, err := statMount(d.fd, "")
+	if err != nil {
+		return ""
+	}
+	return s.point()
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reprovision/reprovision/pkg/mountinfo"
 )
 
 const (
@@ -56,7 +58,7 @@ func (l *loop) open() (err error) {
 	if l.anchor, err = openAnchor(); err != nil {
 		return err
 	}
-	if l.mounts, err = unix.Open(mountInfo, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+	if l.mounts, err = unix.Open(mountinfo.File, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("cannot watch the mounts: %w", err)
 	}
 	if l.backend != Inotify {

@@ -113,25 +113,6 @@ func FuzzParseFanotify(f *testing.F) {
 	})
 }
 
-func TestParseMountInfo(t *testing.T) {
-	data := []byte("29 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n" +
-		"50 29 0:40 / /a\\040b\\134c rw - tmpfs none rw\nnonsense\n60 29 0:41 / relative rw - x y z\n")
-	if got, want := parseMountInfo(data), []string{"/", `/a b\c`}; !reflect.DeepEqual(got, want) {
-		t.Errorf("%q", got)
-	}
-}
-
-func FuzzParseMountInfo(f *testing.F) {
-	f.Add([]byte("50 29 0:40 / /a\\040b\\134c rw - tmpfs none rw\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, p := range parseMountInfo(data) {
-			if len(p) == 0 || p[0] != '/' {
-				t.Errorf("mount point %q", p)
-			}
-		}
-	})
-}
-
 func TestWithin(t *testing.T) {
 	for _, c := range []struct {
 		path, dir string
