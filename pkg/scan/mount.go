@@ -17,6 +17,16 @@ func NotMounted(was, path string) bool { return bare(was, mountPoint(path)) }
 // NotMounted tells the same of a root, as the scan found it.
 func (r RootState) NotMounted(was string) bool { return bare(was, r.Mount) }
 
+// Ground tells on what a path lies, or would lie if it were there: where that file system
+// is mounted, "" for not known, and its st_dev, 0 for not known.
+func Ground(path string) (mount string, dev uint64) {
+	var st unix.Stat_t
+	if err := unix.Lstat(existing(path), &st); err != nil {
+		return mountPoint(path), 0
+	}
+	return mountPoint(path), uint64(st.Dev)
+}
+
 // bare tells whether what lies on one mount point now, and on another before, lies in the
 // directory that the other hid.
 func bare(was, is string) bool {

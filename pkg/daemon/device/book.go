@@ -48,13 +48,6 @@ type book struct {
 	mounts mounts
 }
 
-// mounts is where the user data lay: what is not mounted is neither erased nor to
-// be restored into the directory below.
-type mounts struct {
-	Roots  map[string]string      `cbor:"1,keyasint"` // mount point by name of the root
-	Inside map[userdata.Name]bool `cbor:"2,keyasint"` // mount points inside the roots
-}
-
 // openBook reads the book. What of it cannot be read is done without: the reader
 // has the data set too, and observations are made anew.
 func openBook(st *state, log *slog.Logger) *book {
@@ -215,35 +208,6 @@ func (b *book) noteMoved(now scan.Result, report detect.Report) error {
 	}
 	b.moved = moved
 	return b.state.store(keyMoved, moved)
-}
-
-// noteMounts keeps in mind where the user data lies; mu is held. A mount point
-// counts until there is something in it though nothing is mounted.
-func (b *book) noteMounts(now scan.Result, report detect.Report) error {
-	m := mounts{Roots: maps.Clone(b.mounts.Roots), Inside: make(map[userdata.Name]bool)}
-	if m.Roots == nil {
-		m.Roots = make(map[string]string)
-	}
-	for _, r := range now.Roots {
-		if r.Available() && r.Mount != "" && !report.Unmounted[r.Name] {
-			m.Roots[r.Name] = r.Mount
-		}
-	}
-	for _, n := range now.Mounts {
-		m.Inside[n] = true
-	}
-	for n := range b.mounts.Inside {
-		if !m.Inside[n] && !slices.ContainsFunc(now.Manifest.Items(), func(it manifest.Item) bool {
-			return it.Name != n && it.Name.Below(n)
-		}) {
-			m.Inside[n] = true
-		}
-	}
-	if maps.Equal(m.Roots, b.mounts.Roots) && maps.Equal(m.Inside, b.mounts.Inside) {
-		return nil
-	}
-	b.mounts = m
-	return b.state.store(keyMounts, m)
 }
 
 // edited lists the files that differ from the data set, or are gone, and whose saved

@@ -138,6 +138,7 @@ func (d *Daemon) open(bus start.Bus) error {
 func (d *Daemon) openBook() error {
 	defer d.thrift.begin()()
 	d.book = openBook(d.state, d.log)
+	d.book.siftMounts(d.space)
 	err := d.state.reopen()
 	debug.FreeOSMemory()
 	return err
