@@ -3,6 +3,7 @@ package watch
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -50,6 +51,9 @@ func (l *loop) lookAround() (found bool) {
 	defer l.rest()
 	for _, r := range l.roots {
 		now, err := look(r.Path)
+		if err == nil {
+			l.heedRemount(r, now)
+		}
 		if err == nil && r.via != "" && now.same(r.place) {
 			continue
 		}
@@ -62,6 +66,15 @@ func (l *loop) lookAround() (found bool) {
 		found = found || err == nil
 	}
 	return found
+}
+
+// heedRemount tells when a root that lies where it lay has become writable, or read-only,
+// or something mounted in it has.
+func (l *loop) heedRemount(r *root, now place) {
+	if now.same(r.place) && !slices.Equal(now.readOnly, r.place.readOnly) {
+		l.hints.remounted(r.Name, r.blind)
+		r.place = now
+	}
 }
 
 // setAnchor watches the ways to the roots, as configured and as resolved, and to

@@ -18,9 +18,10 @@ const (
 )
 
 type pending struct {
-	names  map[userdata.Name]struct{}
-	rescan bool
-	blind  bool
+	names   map[userdata.Name]struct{}
+	rescan  bool
+	blind   bool
+	remount bool
 }
 
 // coalescer merges a burst of events into one hint for each root.
@@ -52,6 +53,11 @@ func (c *coalescer) rescan(root string, blind bool) {
 	c.change(root, func(p *pending) { p.rescan, p.blind, p.names = true, blind, nil })
 }
 
+// remounted asks for a rescan, as something can be written there now, or no longer.
+func (c *coalescer) remounted(root string, blind bool) {
+	c.change(root, func(p *pending) { p.rescan, p.blind, p.remount, p.names = true, blind, true, nil })
+}
+
 func (c *coalescer) change(root string, do func(*pending)) {
 	c.mu.Lock()
 	p := c.roots[root]
@@ -73,7 +79,7 @@ func (c *coalescer) take() (Hint, bool) {
 	defer c.mu.Unlock()
 	for root, p := range c.roots {
 		delete(c.roots, root)
-		h := Hint{Root: root, Rescan: p.rescan, Blind: p.blind}
+		h := Hint{Root: root, Rescan: p.rescan, Blind: p.blind, Remounted: p.remount}
 		for n := range p.names {
 			h.Names = append(h.Names, n)
 		}

@@ -7,20 +7,25 @@ import (
 	"github.com/reprovision/reprovision/pkg/mountinfo"
 )
 
-// mountsBelow returns the mount points that lie below the path, sorted.
-func mountsBelow(path string) ([]string, error) {
+// mountsBelow returns the mount points that lie below the path, sorted, and those of them
+// that are read-only.
+func mountsBelow(path string) (points, readOnly []string, err error) {
 	table, err := mountinfo.Read()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var below []string
 	for _, m := range table {
-		if m.Point != path && within(m.Point, path) {
-			below = append(below, m.Point)
+		if m.Point == path || !within(m.Point, path) {
+			continue
+		}
+		points = append(points, m.Point)
+		if m.ReadOnly {
+			readOnly = append(readOnly, m.Point)
 		}
 	}
-	slices.Sort(below)
-	return slices.Compact(below), nil
+	slices.Sort(points)
+	slices.Sort(readOnly)
+	return slices.Compact(points), readOnly, nil
 }
 
 // within tells whether the path is dir or lies below it; both are clean.

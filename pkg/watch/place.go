@@ -21,8 +21,10 @@ type place struct {
 	dev, ino uint64
 	path     string
 	mounts   []string
+	readOnly []string // of the path and what is mounted below it, where nothing can be written
 }
 
+// same tells whether it need not be watched anew.
 func (p place) same(o place) bool {
 	return p.dev == o.dev && p.ino == o.ino && p.path == o.path && slices.Equal(p.mounts, o.mounts)
 }
@@ -37,17 +39,21 @@ func look(path string) (place, error) {
 		return place{}, fmt.Errorf("cannot resolve %q: %w", path, err)
 	}
 	var st unix.Stat_t
-	if err := unix.Stat(real, &st); err != nil {
+	var sfs unix.Statfs_t
+	if err := errors.Join(unix.Stat(real, &st), unix.Statfs(real, &sfs)); err != nil {
 		return place{}, fmt.Errorf("cannot stat %q: %w", real, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return place{}, errNoDirectory
 	}
-	mounts, err := mountsBelow(real)
+	mounts, readOnly, err := mountsBelow(real)
 	if err != nil {
 		return place{}, err
 	}
-	return place{dev: uint64(st.Dev), ino: uint64(st.Ino), path: real, mounts: mounts}, nil
+	if int64(sfs.Flags)&unix.ST_RDONLY != 0 {
+		readOnly = append(readOnly, real)
+	}
+	return place{dev: uint64(st.Dev), ino: uint64(st.Ino), path: real, mounts: mounts, readOnly: readOnly}, nil
 }
 
 // root is a root and how it is watched.

@@ -50,6 +50,9 @@ type Hint struct {
 	// Blind tells that from now on what happens in the root, or that it comes, is not
 	// told, until there is another rescan of it.
 	Blind bool
+	// Remounted tells with a rescan that the root's file system, or one that is mounted in
+	// the root, can be written to now though it could not before, or the other way round.
+	Remounted bool
 }
 
 // Watcher watches a user-data space.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -46,17 +47,21 @@ func (b *batch) keep(ctx context.Context) error {
 	if !slices.ContainsFunc(b.trials, func(t *trial) bool { return t.kind.left && t.open() }) {
 		return nil
 	}
-	if err := b.rig.backup(ctx); err != nil {
+	var saved backup
+	if err := b.rig.scrctl(ctx, &saved, []int{8, 9}, "backup"); err != nil {
 		return err
 	}
 	for _, t := range b.trials {
 		if !t.kind.left || !t.open() {
 			continue
 		}
-		if err := b.rig.scrctl(ctx, nil, []int{8}, "reprovision", "--yes", "--path", t.v.path); err != nil {
+		var back restored
+		if err := b.rig.scrctl(ctx, &back, []int{8}, "reprovision", "--yes", "--path", t.v.path); err != nil {
 			return err
 		}
-		t.whole = t.v.whole()
+		if t.whole = t.v.whole(); !t.whole {
+			t.unkept = fmt.Sprintf("the backup held %q and skipped %q; brought back: %+v; %s", saved.Held, saved.Skipped, back, t.v.differs())
+		}
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ type trial struct {
 	vague   bool          // the verdict is that of a summary
 	after   time.Duration // until it said so; 0 when it only did on being asked
 	whole   bool          // came back by itself, byte for byte
+	unkept  string        // why it did not, though the owner said so
 	skipped error
 	failed  error // the trial itself
 }
@@ -56,7 +57,7 @@ func (t *trial) miss() string {
 	case !t.right():
 		return fmt.Sprintf("found, but judged %s (%s), not %s", t.verdict, t.reason, strings.Join(t.kind.want, " or "))
 	case !t.whole && t.kind.left:
-		return fmt.Sprintf("judged %s (%s), but a backup has taken it up", t.verdict, t.reason)
+		return fmt.Sprintf("judged %s (%s), but its last good state did not come back: %s", t.verdict, t.reason, t.unkept)
 	case !t.whole:
 		return fmt.Sprintf("judged %s (%s), but not restored", t.verdict, t.reason)
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -108,6 +109,21 @@ func (v *victim) whole() bool {
 		}
 	}
 	return true
+}
+
+// differs says what is not as it was.
+func (v *victim) differs() string {
+	var all []string
+	for _, s := range v.kept {
+		is, err := look(s.path)
+		if err != nil {
+			all = append(all, err.Error())
+		} else if !s.same() {
+			all = append(all, fmt.Sprintf("%s: %v %v, %d bytes, the same %v, and was %v %v", s.path, is.mode, is.mtime, len(is.data),
+				bytes.Equal(is.data, s.data), s.mode, s.mtime))
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // heal makes everything as it was, where the daemon did not.

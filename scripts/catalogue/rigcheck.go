@@ -85,3 +85,9 @@ func (r *rig) status(ctx context.Context) (status, error) {
 
 // backup is what a backup says of what it did not take as it is: PATH: REASON.
 type backup struct{ Held, Skipped []string }
+
+// restored is what reprovision says of what it brought back, and what it did not.
+type restored struct {
+	Verified     int
+	Failed, Kept []finding
+}

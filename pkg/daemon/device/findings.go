@@ -1,6 +1,7 @@
 package device
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -153,6 +154,18 @@ func (f *findings) giveUp(names []detect.Finding, now time.Time) {
 	for _, n := range names {
 		f.failed[n.Name] = now.Add(f.wait)
 	}
+}
+
+// retry has what could not be restored in some roots tried again at once: why it could not
+// may be no more.
+func (f *findings) retry(roots []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(roots) == 0 {
+		return
+	}
+	f.wait = 0
+	maps.DeleteFunc(f.failed, func(n userdata.Name, _ time.Time) bool { return slices.Contains(roots, n.Root()) })
 }
 
 // due leaves out what is to be tried later.

@@ -19,6 +19,7 @@ type news struct {
 	roots   map[string]bool // that are being watched, as far as is known
 	names   []userdata.Name
 	unnamed []string // roots in which something happened, and nobody can say where
+	opened  []string // roots in which something may be writable that was not
 }
 
 // gather takes in a hint and those that come with it. open tells whether there will be more.
@@ -46,7 +47,18 @@ func (n *news) take(h watch.Hint) {
 	if h.Rescan {
 		n.roots[h.Root], n.unnamed = !h.Blind, append(n.unnamed, h.Root)
 	}
+	if h.Remounted {
+		n.opened = append(n.opened, h.Root)
+	}
 	n.names = append(n.names, h.Names...)
+}
+
+// remounted is in which roots what could not be mended before may be writable now. They
+// are told once.
+func (n *news) remounted() []string {
+	opened := n.opened
+	n.opened = nil
+	return opened
 }
 
 // look is the look that the news are worth, after which they are none any more. A root

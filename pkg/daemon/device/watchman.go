@@ -41,6 +41,7 @@ func (d *Daemon) watchman(ctx context.Context) error {
 			if !open || !told.gather(h, hints) {
 				hints = nil
 			}
+			d.findings.retry(told.remounted())
 			l = told.look(d.space)
 		case <-d.wishes.news:
 			l = d.wishes.take()
