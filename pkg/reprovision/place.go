@@ -71,9 +71,10 @@ func unchanged(root *os.Root, rel string, info fs.FileInfo, a Action) error {
 		return nil
 	}
 	// The ctime alone moves when another of the file's names is replaced, as a
-	// restore of both does. The contents then tell.
+	// restore of both does, and FAT gives a file another inode when it has been out of
+	// memory. The contents then tell.
 	was := a.Before
-	was.CTime = now.CTime
+	was.CTime, was.Ino, was.Dev = now.CTime, now.Ino, now.Dev
 	if was == now && info.Mode().IsRegular() {
 		if sum, err := digest(root, rel); err == nil && sum == a.Contents {
 			return nil

@@ -24,7 +24,7 @@ func (s *Scanner) Writing(n userdata.Name, seen Observation) bool {
 	writing := false
 	err = raw.Control(func(fd uintptr) {
 		var st unix.Stat_t
-		if unix.Fstat(int(fd), &st) == nil && observe(&st) != seen {
+		if unix.Fstat(int(fd), &st) == nil && !observe(&st).sameTimes(seen) {
 			writing = true
 			return
 		}
@@ -35,4 +35,12 @@ func (s *Scanner) Writing(n userdata.Name, seen Observation) bool {
 		}
 	})
 	return err == nil && writing
+}
+
+// sameTimes tells whether no write shows between two observations of a moment. FAT gives a
+// file another inode when it has been out of memory; elsewhere another file that took its
+// place has another change time.
+func (o Observation) sameTimes(p Observation) bool {
+	o.Dev, o.Ino = p.Dev, p.Ino
+	return o == p
 }

@@ -29,6 +29,13 @@ func TestWriting(t *testing.T) {
 	if s.Writing("keys/a", seen) {
 		t.Error("a closed file is taken for open")
 	}
+	other := seen
+	if other.Ino++; s.Writing("keys/a", other) {
+		t.Error("a file that has another inode, and the same times, is taken for written")
+	}
+	if other.CTime++; !s.Writing("keys/a", other) {
+		t.Error("a file with another change time is not noticed")
+	}
 	reader, err := os.Open(path)
 	must(t, err)
 	defer reader.Close()
