@@ -33,6 +33,8 @@ func scenes() []scene {
 			moments: []moment{anytime, settled, goesReadOnly, innerGone, massive}},
 		{name: onFAT, shape: fatShape(), small: true, own: true,
 			moments: []moment{anytime, settled, remounted, goesReadOnly, unmounted, massive}},
+		{name: onCard, shape: shape{fs: "ext4", opt: []string{"-q", "-b", "4096"}, inner: true}, small: true, own: true,
+			moments: []moment{anytime, settled, innerAway}},
 		{name: onDevice, shape: shape{fs: "ext4", opt: []string{"-q", "-b", "4096"}, mapped: true, mount: []string{"errors=remount-ro"}}, small: true, own: true,
 			moments: []moment{spotted, flickering, lossy, failed, unlistable, dead}},
 	}
@@ -47,7 +49,7 @@ func scenes() []scene {
 // has given way to something of another type.
 func kinds() []kind {
 	return slices.Concat(silentKinds(), sizeKinds(), formatKinds(), lossKinds(), massKinds(), circumstanceKinds(),
-		subvolumeKinds(), fatKinds(), deviceKinds())
+		subvolumeKinds(), fatKinds(), cardKinds(), deviceKinds())
 }
 
 // tried tells whether the kind is tried in the scene.

@@ -12,6 +12,7 @@ import (
 // The scenes on other file systems than ext4.
 const (
 	onFAT        = "FAT"
+	onCard       = "FAT inside ext4"
 	onSubvolumes = "subvolumes"
 )
 
@@ -47,6 +48,24 @@ func fatKinds() []kind {
 		lossOf[0].at(onFAT, goesReadOnly, "goes read-only: file deleted"),
 		away.at(onFAT, unmounted, "not mounted, mount point empty"),
 		massKinds()[0].at(onFAT, massive, "root emptied"),
+	}
+}
+
+// cardKinds are harm on a FAT file system that is mounted in a root on ext4, and beside it:
+// what the times of a file are evidence of goes by the file system that it lies on.
+func cardKinds() []kind {
+	bit, beside := silentKinds()[0], silentKinds()[0]
+	bit.want, bit.left = []string{"unavailable"}, true
+	gone, cut, nul := lossKinds()[0], sizeKinds()[0], sizeKinds()[2]
+	away := kind{on: everywhere(), want: []string{"unavailable"}, root: true}
+	bit.format, gone.format, cut.format, nul.format = inner, inner, inner, inner
+	return []kind{
+		gone.at(onCard, anytime, "file deleted"),
+		cut.at(onCard, anytime, "cut to zero"),
+		nul.at(onCard, anytime, "all NUL"),
+		bit.at(onCard, settled, "silent: one bit"),
+		beside.at(onCard, settled, "silent: one bit of a file beside it"),
+		away.at(onCard, innerAway, "not mounted"),
 	}
 }
 

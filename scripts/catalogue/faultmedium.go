@@ -121,7 +121,7 @@ func (v *victim) silently(path string, before, after []byte) error {
 		if bytes.Equal(before[at:end], after[at:end]) {
 			continue
 		}
-		if err := v.rig.image.overwrite(path, int64(at), after[at:end]); err != nil {
+		if err := v.medium(path).overwrite(path, int64(at), after[at:end]); err != nil {
 			return err
 		}
 	}

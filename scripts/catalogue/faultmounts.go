@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/userdata"
@@ -55,13 +56,19 @@ func (st *stage) innerMounted(ctx context.Context, mount bool) error {
 // inner is the directory in each root at which something else is mounted.
 const inner = "card"
 
-// mountInner mounts a directory of the machine's own file system in each root, or
-// unmounts it again.
+// mountInner mounts a directory of the machine's own file system in each root, or a file
+// system of its own, or unmounts it again.
 func (st *stage) mountInner(ctx context.Context, mount bool) error {
 	for _, c := range userdata.Classes() {
 		from, at := filepath.Join(st.rig.dir, inner, string(c)), filepath.Join(st.rig.root(c), inner)
 		if !mount {
 			if err := unmount(ctx, at); err != nil {
+				return err
+			}
+			continue
+		}
+		if st.rig.shape.inner {
+			if err := st.rig.mountCard(ctx, c, at); err != nil {
 				return err
 			}
 			continue
@@ -74,6 +81,31 @@ func (st *stage) mountInner(ctx context.Context, mount bool) error {
 		}
 	}
 	return nil
+}
+
+// mountCard mounts the FAT file system that is to lie in the root of a class.
+func (r *rig) mountCard(ctx context.Context, c userdata.Class, at string) (err error) {
+	if i := r.inner[c]; i != nil {
+		return i.mount(ctx)
+	}
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		return err
+	}
+	r.inner[c], err = newMedium(ctx, filepath.Join(r.dir, inner+"-"+string(c)+".img"), at, fatShape())
+	if err != nil {
+		delete(r.inner, c)
+	}
+	return err
+}
+
+// medium is the one that a file lies on.
+func (v *victim) medium(path string) *medium {
+	for _, i := range v.rig.inner {
+		if strings.HasPrefix(path, i.at+"/") {
+			return i
+		}
+	}
+	return v.rig.image
 }
 
 // innerSubvolumes makes a subvolume in each root, in the same place.

@@ -37,6 +37,7 @@ type shape struct {
 	mapped     bool     // the image lies below the device mapper
 	subvolumes bool     // each root is a subvolume (btrfs)
 	mount      []string // options of the mount
+	inner      bool     // what is mounted inside the roots are FAT file systems of their own
 }
 
 // rig is a sandbox with a device and a reader, and its events. It is not safe for
@@ -46,6 +47,8 @@ type rig struct {
 	bin     string
 	repo    string
 	image   *medium // nil for a plain directory
+	shape   shape
+	inner   map[userdata.Class]*medium // those that are mounted inside the roots
 	monitor *monitor
 }
 
@@ -59,7 +62,7 @@ func up(ctx context.Context, s settings, dir string, sh shape) (*rig, error) {
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
 		return nil, fmt.Errorf("%w: dbus-daemon is not installed", errSkip)
 	}
-	r := &rig{dir: dir, bin: s.bin, repo: repo}
+	r := &rig{dir: dir, bin: s.bin, repo: repo, shape: sh, inner: make(map[userdata.Class]*medium)}
 	if err := os.MkdirAll(filepath.Join(dir, "phone"), 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the sandbox: %w", err)
 	}
@@ -85,6 +88,9 @@ func (r *rig) down() error {
 		r.monitor.stop()
 	}
 	err := r.sandbox(ctx, "down", r.dir)
+	for _, i := range r.inner {
+		err = errors.Join(err, i.close())
+	}
 	if r.image != nil {
 		err = errors.Join(err, r.image.close())
 	}
