@@ -144,7 +144,8 @@ func (b *book) reading() uint64 {
 }
 
 // reread takes note of files that were read anew, every byte: the next scan need
-// not, and those that could not be read it reads again. What a scan keeps of those is how
+// not, and those that could not be read it reads again. Where all is as it was last seen,
+// what was seen still holds. What a scan keeps of those is how
 // they were known before it: to trust that would be to take a read error for nothing.
 func (b *book) reread(names []userdata.Name, found scan.Result) {
 	b.mu.Lock()
@@ -155,7 +156,8 @@ func (b *book) reread(names []userdata.Name, found scan.Result) {
 			unread = append(unread, p.Name)
 		}
 	}
-	b.last, b.looked = b.last.With(found.Cache, names).With(scan.Cache{}, unread), nil
+	b.last = b.last.With(found.Cache, names).With(scan.Cache{}, unread)
+	b.looked = b.looked.confirmed(names, found)
 	b.readings++
 	for _, n := range names {
 		b.dirty[n] = b.readings

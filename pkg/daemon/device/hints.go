@@ -106,6 +106,25 @@ func (v *view) fresh(now time.Time) bool {
 // partial tells whether there has been no look at everything since the last hint.
 func (v *view) partial() bool { return v != nil && !v.since.IsZero() }
 
+// confirmed is the view, if files that were read anew, every byte, are as it has them; else
+// nil, so that the next look sees them.
+func (v *view) confirmed(names []userdata.Name, found scan.Result) *view {
+	if v == nil || len(found.Problems) > 0 {
+		return nil
+	}
+	for _, n := range names {
+		was, known := v.now.Manifest.Find(n)
+		is, there := found.Manifest.Find(n)
+		seen, _ := v.now.Observed(n)
+		if at, _ := found.Observed(n); known != there || known && (at != seen || !was.Equal(is)) {
+			return nil
+		}
+	}
+	kept := *v
+	kept.now.Cache = v.now.Cache.With(found.Cache, names)
+	return &kept
+}
+
 // refresh brings the last view up to date; nil when a scan of everything has to.
 func (d *Daemon) refresh(ctx context.Context, l look) (*view, error) {
 	before, start := d.book.view(), time.Now()

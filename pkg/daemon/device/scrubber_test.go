@@ -2,6 +2,8 @@ package device
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -69,6 +71,37 @@ func TestReadErrorOfTheScrub(t *testing.T) {
 		if !slices.Equal(names(damaged), []userdata.Name{"keys/b"}) || damaged[0].Verdict != detect.Corrupted {
 			t.Fatalf("after the scrub: %v", damaged)
 		}
+	}
+}
+
+// TestHintsDuringAScrub: a hint that comes between two portions of a scrub leads to a look
+// there only, as long as the scrub finds all as it was seen.
+func TestHintsDuringAScrub(t *testing.T) {
+	r := newRig(t)
+	r.d.cfg.Detect.Settle.Duration = 0
+	r.d.scanner = scan.New(r.d.space, func() time.Time { return time.Now().Add(time.Hour) }, detect.Examiner())
+	for _, n := range []string{"a", "b", "c"} {
+		r.write(n, "what is in "+n)
+	}
+	r.backUp()
+	_, err := r.d.book.forget([]userdata.Name{"keys/c"})
+	r.must(err)
+	r.must(os.Remove(filepath.Join(r.d.cfg.Roots[0].Path, "c"))) // gone before and after
+	hint := func(n userdata.Name) sight {
+		seen, err := r.d.lookOnce(t.Context(), look{why: "watch", names: []userdata.Name{n}})
+		r.must(err)
+		return seen
+	}
+	r.lookAround()
+	r.must(r.d.scrub(t.Context()))
+	r.write("a", "an edit of it")
+	if seen := hint("keys/a"); !seen.partial() || len(seen.report.Findings) != 2 {
+		t.Errorf("a hint after a scrub: in part %v, %+v", seen.partial(), seen.report.Findings)
+	}
+	r.write("b", "an edit that no hint tells of")
+	r.must(r.d.scrub(t.Context()))
+	if seen := hint("keys/a"); seen.partial() || len(seen.report.Findings) != 3 {
+		t.Errorf("after a scrub that found something else: in part %v, %+v", seen.partial(), seen.report.Findings)
 	}
 }
 
