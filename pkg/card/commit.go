@@ -21,13 +21,15 @@ func (s *Store) Commit(ctx context.Context, generation uint64, data []byte) erro
 	if s.kept != nil {
 		return s.kept.Commit(ctx, generation, data)
 	}
-	if err := s.commit(ctx, generation, data); err != nil {
+	if err := s.commit(ctx, generation, data, false); err != nil {
 		return fmt.Errorf("cannot commit to card: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) commit(ctx context.Context, generation uint64, data []byte) error {
+// commit tells by traces that whatever else is on the card is void from then on. What was
+// void before stays so.
+func (s *Store) commit(ctx context.Context, generation uint64, data []byte, traces bool) error {
 	found, err := s.layout(ctx)
 	if err != nil {
 		return err
@@ -51,23 +53,31 @@ func (s *Store) commit(ctx context.Context, generation uint64, data []byte) erro
 	if newest >= 0 {
 		base = &slots[newest]
 	}
-	return s.store(ctx, g, slots.target(newest), base, generation, data)
+	v := version{generation, data, traces || slots.traces(newest)}
+	return s.store(ctx, g, slots.target(newest), base, v)
+}
+
+// version is what a header is made for.
+type version struct {
+	generation uint64
+	data       []byte
+	traces     bool
 }
 
 // store writes a version beside base, and in slot target its header. Where the
 // free places are too many and too small for a table, base is moved together
 // before, into a version of its own generation.
-func (s *Store) store(ctx context.Context, g geometry, target int, base *slotInfo, generation uint64, data []byte) error {
+func (s *Store) store(ctx context.Context, g geometry, target int, base *slotInfo, v version) error {
 	for range maxRounds {
-		l := arrange(g, base, data)
+		l := arrange(g, base, v.data)
 		if len(l.extents) <= g.entries {
-			return s.write(ctx, target, newHeader(generation, data, len(l.extents)), l)
+			return s.write(ctx, target, newHeader(v, len(l.extents)), l)
 		}
 		l = compact(g, base)
 		if len(l.patches) == 0 || len(l.extents) > g.entries {
 			break
 		}
-		h := newHeader(base.header.generation, base.body, len(l.extents))
+		h := newHeader(version{base.header.generation, base.body, base.header.traces}, len(l.extents))
 		if err := s.write(ctx, target, h, l); err != nil {
 			return err
 		}

@@ -107,12 +107,24 @@ func runs(extents []extent, gap int) []extent {
 	return list
 }
 
+// sizeOf is the number of bytes in extents, those that overlap counted twice.
+func sizeOf(extents []extent) int {
+	n := 0
+	for _, e := range extents {
+		n += e.n
+	}
+	return n
+}
+
 // holes gives what extents leave free of both slots' room for bodies, in order.
-func (g geometry) holes(extents []extent) []extent {
+func (g geometry) holes(extents []extent) []extent { return g.gaps(extents, g.start()) }
+
+// gaps gives what extents leave free of both slots, from an offset on, in order.
+func (g geometry) gaps(extents []extent, from int) []extent {
 	var list []extent
 	taken := runs(extents, 0)
 	for slot := range Slots {
-		at := g.start()
+		at := from
 		for _, e := range taken {
 			if e.slot != slot {
 				continue

@@ -15,7 +15,8 @@ const (
 	headerMagic      = "RPOB"
 	headerLinear     = 1  // the body lies behind the header, in one piece: no longer written
 	headerSpread     = 2  // a table behind the header says where the body lies
-	offVersion       = 4  // 1 byte, then 1 zero byte
+	offVersion       = 4  // 1 byte
+	offTraces        = 5  // 1 byte: 0 or 1, in version 1 zero
 	offCount         = 6  // 2 bytes: entries of the table; zero in version 1
 	offGeneration    = 8  // 8 bytes
 	offLength        = 16 // 4 bytes, then 4 zero bytes
@@ -32,14 +33,24 @@ var errBadHeader = errors.New("not a slot header")
 type header struct {
 	version    byte // headerLinear or headerSpread
 	count      int  // entries of the table
+	traces     bool // what is outside the version is void and may be there still
 	generation uint64
 	length     int               // bytes of body
 	digest     [sha256.Size]byte // SHA-256 of the body
 }
 
-// newHeader describes a body that a table of count entries tells the place of.
-func newHeader(generation uint64, body []byte, count int) header {
-	return header{version: headerSpread, count: count, generation: generation, length: len(body), digest: sha256.Sum256(body)}
+// newHeader describes a version that a table of count entries tells the place of.
+func newHeader(v version, count int) header {
+	return header{
+		version: headerSpread, count: count, traces: v.traces, generation: v.generation,
+		length: len(v.data), digest: sha256.Sum256(v.data),
+	}
+}
+
+// after tells whether h stands for what came later. Of two headers of one generation the
+// versions are the same, and the one without traces was written when there were none left.
+func (h header) after(other header) bool {
+	return h.generation > other.generation || h.generation == other.generation && other.traces && !h.traces
 }
 
 // describes tells whether body is the one that the header was made for.
@@ -51,6 +62,9 @@ func (h header) encode() []byte {
 	b := make([]byte, HeaderSize)
 	copy(b, headerMagic)
 	b[offVersion] = h.version
+	if h.traces {
+		b[offTraces] = 1
+	}
 	binary.BigEndian.PutUint16(b[offCount:], uint16(h.count))
 	binary.BigEndian.PutUint64(b[offGeneration:], h.generation)
 	binary.BigEndian.PutUint32(b[offLength:], uint32(h.length))
@@ -66,7 +80,7 @@ func parseHeader(b []byte, g geometry) (header, error) {
 		return header{}, errBadHeader
 	}
 	h := header{
-		version: b[offVersion], count: int(binary.BigEndian.Uint16(b[offCount:])),
+		version: b[offVersion], count: int(binary.BigEndian.Uint16(b[offCount:])), traces: b[offTraces] == 1,
 		generation: binary.BigEndian.Uint64(b[offGeneration:]),
 	}
 	copy(h.digest[:], b[offDigest:])
@@ -74,7 +88,7 @@ func parseHeader(b []byte, g geometry) (header, error) {
 	var fits bool
 	switch h.version {
 	case headerLinear:
-		fits = h.count == 0 && length <= int64(g.size-HeaderSize)
+		fits = !h.traces && h.count == 0 && length <= int64(g.size-HeaderSize)
 	case headerSpread:
 		fits = h.count <= g.entries && length <= int64(g.capacity()) && (h.count == 0) == (length == 0)
 	}

@@ -13,7 +13,7 @@ func TestHeaderBytes(t *testing.T) {
 	const want = "52504f42" + "02000002" + "0102030405060708" + "00000003" + "00000000" +
 		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" +
 		"8696ae0417d201314bd23ca798d2109c"
-	got := hex.EncodeToString(newHeader(0x0102030405060708, []byte("abc"), 2).encode())
+	got := hex.EncodeToString(newHeader(version{0x0102030405060708, []byte("abc"), false}, 2).encode())
 	if got != want {
 		t.Fatalf("got  %s\nwant %s", got, want)
 	}
@@ -21,19 +21,19 @@ func TestHeaderBytes(t *testing.T) {
 
 func TestHeaderRefused(t *testing.T) {
 	for _, g := range []geometry{{size: 300, entries: 0}, {size: HeaderSize + 2, entries: 5}, slotGeometry(4096)} {
-		for version, count := range map[byte]int{headerLinear: 0, headerSpread: 3} {
-			good := newHeader(5, []byte("abc"), count)
-			good.version = version
-			fits := version == headerLinear && g.size >= HeaderSize+3 || version == headerSpread && g.size == 4096
+		for format, count := range map[byte]int{headerLinear: 0, headerSpread: 3} {
+			good := newHeader(version{5, []byte("abc"), false}, count)
+			good.version = format
+			fits := format == headerLinear && g.size >= HeaderSize+3 || format == headerSpread && g.size == 4096
 			if h, err := parseHeader(good.encode(), g); (err == nil) != fits || fits && h != good {
-				t.Fatalf("version %d in %+v: got %+v, %v", version, g, h, err)
+				t.Fatalf("version %d in %+v: got %+v, %v", format, g, h, err)
 			}
 			if fits {
 				refuseChanges(t, good, g)
 			}
 		}
 	}
-	for _, h := range []header{newHeader(1, nil, 1), newHeader(1, []byte("abc"), 0), newHeader(1, []byte("abc"), maxEntries+1)} {
+	for _, h := range []header{newHeader(version{1, nil, false}, 1), newHeader(version{1, []byte("abc"), false}, 0), newHeader(version{1, []byte("abc"), false}, maxEntries+1)} {
 		if _, err := parseHeader(h.encode(), slotGeometry(MaxSlotSize)); err == nil {
 			t.Errorf("%d entries for %d bytes were accepted", h.count, h.length)
 		}
@@ -49,7 +49,7 @@ func refuseChanges(t *testing.T, good header, g geometry) {
 			t.Errorf("changed byte %d was accepted", off)
 		}
 		// Not even with a digest that fits: magic, version and reserved bytes count.
-		reserved := off <= offVersion+1 || off >= offLength+4 && off < offDigest
+		reserved := off <= offVersion || off == offTraces && good.version == headerLinear || off >= offLength+4 && off < offDigest
 		copy(b[offHeaderDigest:], shortDigest(b[:offHeaderDigest]))
 		if _, err := parseHeader(b, g); reserved && err == nil {
 			t.Errorf("changed fixed byte %d was accepted", off)
@@ -58,7 +58,7 @@ func refuseChanges(t *testing.T, good header, g geometry) {
 }
 
 func FuzzParseHeader(f *testing.F) {
-	f.Add(newHeader(1, []byte("abc"), 1).encode(), 1000)
+	f.Add(newHeader(version{1, []byte("abc"), false}, 1).encode(), 1000)
 	f.Add(make([]byte, HeaderSize), 0)
 	f.Add([]byte("RPOB"), 10)
 	f.Fuzz(func(t *testing.T, b []byte, size int) {

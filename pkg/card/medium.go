@@ -51,6 +51,12 @@ type VersionMedium interface {
 	// Commit is as Store.Commit.
 	Commit(ctx context.Context, generation uint64, data []byte) error
 
+	// Renew is as Store.Renew.
+	Renew(ctx context.Context, generation uint64, data []byte) error
+
+	// Overwrite is as Store.Overwrite.
+	Overwrite(ctx context.Context, from Overwriting, limit int) (Overwriting, error)
+
 	// Verify is as Store.Verify.
 	Verify(ctx context.Context) (Report, error)
 

@@ -11,7 +11,7 @@ import (
 // What it writes has a generation above floor and above every one that the card
 // holds, which it gives. The bytes go, as far as there is room, to where none of the
 // damaged versions has any, and all are read back: what does not read back is worn,
-// and is not used in the next try. A card that is cut off meanwhile is still damaged,
+// and is not used in the next try. What the damaged versions leave is void, as with Renew. A card that is cut off meanwhile is still damaged,
 // or repaired. A card with a whole version gives ErrWhole and stays as it is.
 func (s *Store) Repair(ctx context.Context, floor uint64, data []byte) (generation uint64, err error) {
 	if s.kept != nil {
@@ -77,7 +77,7 @@ func (s *Store) rebuild(ctx context.Context, g geometry, slots *slotPair, spoken
 			return 0, fmt.Errorf("%w: too much of it does not hold what is written", ErrDamaged)
 		}
 		generation++
-		err := s.write(ctx, target, newHeader(generation, data, len(l.extents)), l)
+		err := s.write(ctx, target, newHeader(version{generation, data, true}, len(l.extents)), l)
 		if err != nil && !errors.Is(err, ErrDamaged) {
 			return 0, err
 		}

@@ -83,12 +83,23 @@ func (p *slotPair) target(newest int) int {
 	return p.newer() ^ 1
 }
 
-// newer is the slot with the higher generation in a valid header, or 0.
+// newer is the slot of which the valid header was written last, or 0.
 func (p *slotPair) newer() int {
-	if p[1].parsed && (!p[0].parsed || p[1].header.generation > p[0].header.generation) {
+	if p[1].parsed && (!p[0].parsed || p[1].header.after(p[0].header)) {
 		return 1
 	}
 	return 0
+}
+
+// traces tells whether a version that is void may be left on the card beside the newest
+// whole one, which is in slot newest, -1 for none.
+func (p *slotPair) traces(newest int) bool {
+	for i, slot := range p {
+		if slot.parsed && slot.header.traces && (newest < 0 || i == newest || slot.header.after(p[newest].header)) {
+			return true
+		}
+	}
+	return false
 }
 
 // headers reads and judges both headers.
@@ -171,10 +182,6 @@ const readGap = 48
 // gather reads the bytes of extents, each place once and in ascending order.
 func (s *Store) gather(ctx context.Context, g geometry, extents []extent) ([]byte, error) {
 	var image [Slots][]byte
-	n := 0
-	for _, e := range extents {
-		n += e.n
-	}
 	for _, e := range runs(extents, readGap) {
 		if image[e.slot] == nil {
 			image[e.slot] = make([]byte, g.size)
@@ -183,7 +190,7 @@ func (s *Store) gather(ctx context.Context, g geometry, extents []extent) ([]byt
 			return nil, err
 		}
 	}
-	body := make([]byte, 0, n)
+	body := make([]byte, 0, sizeOf(extents))
 	for _, e := range extents {
 		body = append(body, image[e.slot][e.off:e.end()]...)
 	}

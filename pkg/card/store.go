@@ -21,6 +21,10 @@ type Object struct {
 	// Lost is the generation of a newer version that was committed and whose
 	// bytes have been damaged since, or 0. Torn commits do not count.
 	Lost uint64
+
+	// Traces says that the version was stored by Renew, and that Overwrite has not done
+	// its work yet: of what is void, something may be left on the card.
+	Traces bool
 }
 
 // NewStore makes the store of the card that m gives access to.
@@ -64,7 +68,7 @@ func (s *Store) load(ctx context.Context) (Object, error) {
 	if newest < 0 {
 		return Object{}, slots.nothing()
 	}
-	object := Object{Generation: slots[newest].header.generation, Data: slots[newest].body}
+	object := Object{Generation: slots[newest].header.generation, Data: slots[newest].body, Traces: slots.traces(newest)}
 	if other := slots[1-newest]; other.state == SlotDamaged && other.parsed && other.header.generation > object.Generation {
 		object.Lost = other.header.generation
 	}

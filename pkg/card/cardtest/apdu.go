@@ -19,6 +19,9 @@ type Kind struct {
 	// Wear changes a byte of a piece of a version that is on the card.
 	Wear func(t *testing.T, c *virtual.Card, piece []byte)
 
+	// Memory is all that our objects on the card hold.
+	Memory func(c *virtual.Card) []byte
+
 	// Slowest is what any load may take after small changes, as a multiple of the bare
 	// transfer's time. The median has a bar of its own.
 	Slowest float64

@@ -110,6 +110,7 @@ func kind(quirks virtual.Quirks) cardtest.Kind {
 		Profile: iso7816.Open,
 		Slowest: 1.15,
 		Wear:    wear,
+		Memory:  memory,
 		Foreign: func(t *testing.T, c *virtual.Card) {
 			t.Helper()
 			if !reflect.DeepEqual(c.Files()[:len(foreign())], foreign()) {
@@ -160,6 +161,19 @@ func bare(t *testing.T, c *virtual.Card, n int) virtual.Counts {
 }
 
 func TestCuts(t *testing.T) { cardtest.TestCuts(t, kind(virtual.Quirks{})) }
+
+// memory is what all files on the card hold.
+func memory(c *virtual.Card) []byte { return contents(c.Files()) }
+
+func contents(files []*virtual.File) []byte {
+	var b []byte
+	for _, f := range files {
+		b = append(append(append(b, f.Data...), '|'), contents(f.Children)...)
+	}
+	return b
+}
+
+func TestRenew(t *testing.T) { cardtest.TestRenew(t, kind(virtual.Quirks{})) }
 
 func TestRepair(t *testing.T) { cardtest.TestRepair(t, kind(virtual.Quirks{})) }
 

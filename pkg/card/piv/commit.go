@@ -24,13 +24,15 @@ const maxRounds = 3 * maxObjects
 // anywhere, are shared with it; the others go to objects that it does not use,
 // and then the header that is not its own is written.
 func (m *Medium) Commit(ctx context.Context, generation uint64, body []byte) error {
-	if err := m.commit(ctx, generation, body); err != nil {
+	if err := m.commit(ctx, generation, body, false); err != nil {
 		return fmt.Errorf("cannot commit to card: %w", err)
 	}
 	return nil
 }
 
-func (m *Medium) commit(ctx context.Context, generation uint64, body []byte) error {
+// commit tells by renew that whatever else is on the card is void from then on: nothing is
+// shared then, for objects cannot be overwritten in part.
+func (m *Medium) commit(ctx context.Context, generation uint64, body []byte, renew bool) error {
 	if !m.ready {
 		return card.ErrUnformatted
 	}
@@ -47,7 +49,7 @@ func (m *Medium) commit(ctx context.Context, generation uint64, body []byte) err
 	if err := m.authorize(ctx); err != nil {
 		return err
 	}
-	if err := m.store(ctx, base, generation, body); err != nil {
+	if err := m.store(ctx, base, generation, body, renew); err != nil {
 		return m.explain(ctx, err)
 	}
 	return nil
@@ -66,9 +68,13 @@ func (m *Medium) generation() uint64 {
 
 // store writes a version beside base, moving that one closer together first if
 // there is no room otherwise.
-func (m *Medium) store(ctx context.Context, base *version, generation uint64, body []byte) error {
+func (m *Medium) store(ctx context.Context, base *version, generation uint64, body []byte, renew bool) error {
 	for range maxRounds {
 		p := newPlan(base, body, m.shape.payload)
+		if renew {
+			p = newPlan(nil, body, m.shape.payload)
+		}
+		p.traces = renew || m.traces(base)
 		next, free := generation, m.free(base)
 		p.settle(len(m.shape.data()), len(free))
 		if p.need() > len(free) {
@@ -138,7 +144,7 @@ func (m *Medium) write(ctx context.Context, base *version, p *plan, free []objec
 	if base != nil {
 		target = 1 - base.slot
 	}
-	h := &header{shape: m.shape, sequence: m.sequence() + 1, generation: generation, digest: sha256.Sum256(p.body), extents: extents}
+	h := &header{shape: m.shape, sequence: m.sequence() + 1, generation: generation, traces: p.traces, digest: sha256.Sum256(p.body), extents: extents}
 	if err := m.writeHeader(ctx, target, h); err != nil {
 		return nil, err
 	}

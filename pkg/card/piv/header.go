@@ -13,7 +13,8 @@ import (
 // The fields of a header, by offset behind the magic. Numbers are big-endian.
 const (
 	headerVersion  = 1
-	offVersion     = 0 // 1 byte, then 1 zero byte
+	offVersion     = 0 // 1 byte
+	offTraces      = 1 // 1 byte: 0 or 1
 	offCount       = 2 // 2 bytes
 	offObjects     = 4 // 4 bytes
 	offSlotSize    = 8
@@ -55,6 +56,7 @@ type header struct {
 	shape
 	sequence   uint64 // counts the headers written
 	generation uint64 // 0: nothing was committed yet
+	traces     bool   // what is outside the version is void and may be there still
 	digest     [sha256.Size]byte
 	extents    []extent // in the order of the version's bytes
 }
@@ -93,6 +95,9 @@ func fits(objects, payload int) int { return (objects - card.Slots) / 2 * payloa
 func (h *header) encode() []byte {
 	b := make([]byte, offExtents, maxHeaderBytes)
 	b[offVersion] = headerVersion
+	if h.traces {
+		b[offTraces] = 1
+	}
 	binary.BigEndian.PutUint16(b[offCount:], uint16(len(h.extents)))
 	binary.BigEndian.PutUint32(b[offObjects:], h.objects)
 	binary.BigEndian.PutUint32(b[offSlotSize:], uint32(h.slotSize))
@@ -127,6 +132,7 @@ func parseHeader(b []byte) (*header, error) {
 		},
 		sequence:   binary.BigEndian.Uint64(b[offSequence:]),
 		generation: binary.BigEndian.Uint64(b[offGeneration:]),
+		traces:     b[offTraces] == 1,
 	}
 	copy(h.id[:], b[offID:])
 	copy(h.digest[:], b[offDigest:])
@@ -155,7 +161,7 @@ func (h *header) valid() bool {
 			return false
 		}
 	}
-	return h.length() <= h.capacity() && (h.generation > 0 || len(h.extents) == 0)
+	return h.length() <= h.capacity() && (h.generation > 0 || len(h.extents) == 0 && !h.traces)
 }
 
 // describes tells whether body is the version that the header was made for.

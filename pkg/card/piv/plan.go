@@ -32,6 +32,7 @@ type segment struct {
 type plan struct {
 	body     []byte
 	payload  int
+	traces   bool      // what is outside the version is void
 	segments []segment // in the order of body
 }
 
@@ -190,7 +191,7 @@ func (p *plan) cost() int {
 // from the objects with the fewest. The first of them is free afterwards. It
 // gives nil if the version takes no more objects than it must.
 func compaction(base *version, payload int) *plan {
-	p := &plan{body: base.body, payload: payload}
+	p := &plan{body: base.body, payload: payload, traces: base.traces}
 	for _, e := range base.extents {
 		p.add(segment{e, false})
 	}

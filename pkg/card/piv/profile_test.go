@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -107,6 +108,9 @@ func kind(options virtual.Options) cardtest.Kind {
 		Foreign: untouched,
 		Slowest: 1.25,
 		Wear:    wear,
+		Memory: func(c *virtual.Card) []byte {
+			return bytes.Join(slices.Collect(maps.Values(c.Objects())), []byte("|"))
+		},
 		Bare: func(t *testing.T, c *virtual.Card, n int) virtual.Counts {
 			return bare(t, c, n, options.Quirks.ShortOnly)
 		},
@@ -165,6 +169,10 @@ func bare(t *testing.T, c *virtual.Card, n int, short bool) virtual.Counts {
 }
 
 func TestCuts(t *testing.T) { cardtest.TestCuts(t, kind(virtual.Options{Capacity: 16 << 10})) }
+
+func TestRenew(t *testing.T) {
+	cardtest.TestRenew(t, kind(virtual.Options{Capacity: 16 << 10}))
+}
 
 func TestRepair(t *testing.T) {
 	cardtest.TestRepair(t, kind(virtual.Options{Capacity: 16 << 10}))

@@ -51,6 +51,7 @@ func (m *Medium) rebuild(ctx context.Context, generation uint64, body []byte) (u
 	var worn uint32
 	for range maxRounds {
 		p := newPlan(nil, body, m.shape.payload)
+		p.traces = true
 		free := slices.DeleteFunc(m.free(nil), func(o object) bool { return worn&(1<<o) != 0 })
 		slices.SortStableFunc(free, func(a, b object) int { return cmp.Compare(spoken>>a&1, spoken>>b&1) })
 		if p.need() > len(free) {

@@ -113,7 +113,7 @@ func (m *Medium) load(ctx context.Context) (card.Object, error) {
 	if v == nil {
 		return card.Object{}, m.nothing()
 	}
-	loaded := card.Object{Generation: v.generation, Data: v.body}
+	loaded := card.Object{Generation: v.generation, Data: v.body, Traces: m.traces(v)}
 	if other := m.slots[1-v.slot]; other.state == card.SlotDamaged && other.header != nil && other.header.generation > v.generation {
 		loaded.Lost = other.header.generation
 	}
