@@ -83,3 +83,12 @@ func (e *DamagedSnapshots) Error() string {
 
 // Unwrap returns the reason.
 func (e *DamagedSnapshots) Unwrap() error { return e.Err }
+
+// Healer is a Store that takes the bytes of a damaged blob back from a copy of them, such as the
+// one on a card.
+type Healer interface {
+	// Heal replaces those damaged blobs of which the digest is whole and is that of the copy, and
+	// lists them. A copy of anything else changes nothing, and neither does one of a blob that
+	// reads or is lost: anybody can write an id on a card.
+	Heal(id VaultID, copies []StoredBlob) (healed []BlobID, err error)
+}

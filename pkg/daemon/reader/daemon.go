@@ -52,10 +52,11 @@ type Daemon struct {
 	run       session.ID    // tells devices one start of this daemon from another
 }
 
-// vaultStore keeps the vaults, and can rotate their keys.
+// vaultStore keeps the vaults, can rotate their keys, and be healed from a card.
 type vaultStore interface {
 	vault.Store
 	vault.Rotator
+	vault.Healer
 }
 
 // New opens the reader's state and brings everything together. It starts

@@ -14,6 +14,7 @@ type cardMark struct {
 	Generation uint64 `json:"generation"`         // the highest that was written here, or found on it and is in the store
 	Seen       int64  `json:"seen"`               // when that was
 	Repaired   int64  `json:"repaired,omitempty"` // when it was last written anew because nothing on it was whole
+	Traces     bool   `json:"traces,omitempty"`   // something void is on it, and has not been overwritten
 }
 
 // maxCards is how many cards the ledger remembers: those that were seen last.

@@ -27,10 +27,13 @@ type mirror struct {
 	now     func() time.Time
 	changed func(session.CardState)
 	event   func(kind string, fields map[string]any)
+	blame   func(id vault.VaultID, err error) error // takes note of damage that an error tells of
+	healed  func(id vault.VaultID, blobs []vault.BlobID)
 	wiped   func(r vault.Record, gone bool) bool // were the data that are on a card deleted? gone: the store has none
 
-	turn chan struct{} // a token while the card is in use
-	wake chan struct{} // the card may have to be written
+	turn  chan struct{} // a token while the card is in use
+	clean chan struct{} // a token while it is overwritten, in several turns
+	wake  chan struct{} // the card may have to be written
 
 	mu    sync.Mutex
 	seen  sight
@@ -44,6 +47,12 @@ type sight struct {
 	facts cardFacts
 	offer *vault.Portable // what the card holds of a vault that the store does not know
 	again bool            // the card could not be used for a reason that may pass
+
+	// What is outside the newest version is void, and is to be overwritten. erased: that
+	// version says that the data were deleted, and goes, too.
+	traces, erased bool
+
+	damaged bool // what was to be written to the card is damaged in the store
 }
 
 // cardFacts is what a status says of the card in the reader.
@@ -59,14 +68,11 @@ type cardFacts struct {
 	abilities
 }
 
-// cardTime bounds one visit to the card. Real cards write 4 to 10 kB a second.
-const cardTime = 2 * time.Minute
-
 func (d *Daemon) newMirror() *mirror {
 	return &mirror{
 		store: d.store, records: &d.records, keyOf: d.keyOf, wiped: d.wiped, known: d.ledger, log: d.log, now: d.now,
-		changed: d.cardChanged, event: d.event,
-		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		changed: d.cardChanged, event: d.event, blame: d.blame, healed: d.healedBlobs,
+		turn: make(chan struct{}, 1), clean: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		seen: sight{state: session.CardState{Status: session.CardNone}},
 	}
 }
@@ -226,8 +232,8 @@ func (m *mirror) update(ctx context.Context, id vault.VaultID) session.CardState
 	return m.stateFor(id)
 }
 
-// sync compares the card with the store and writes what is newer. For a blank
-// card the vault that asks decides whose it will be.
+// sync compares the card with the store, writes what is newer, and has nothing stay on the
+// card that is void. For a blank card the vault that asks decides whose it will be.
 func (m *mirror) sync(ctx context.Context, asking vault.VaultID) {
 	pulls := m.pulled()
 	seen := sight{state: session.CardState{Status: session.CardNone}}
@@ -237,11 +243,20 @@ func (m *mirror) sync(ctx context.Context, asking vault.VaultID) {
 		seen = v.sight
 		return err
 	})
+	m.found(pulls, seen, err)
+	m.overwrite(ctx)
+}
+
+// found takes note of what a look at the card came to.
+func (m *mirror) found(pulls uint64, seen sight, err error) {
 	if err != nil {
-		seen.state, seen.again = m.failed(err), passing(err)
+		seen.state, seen.again, seen.damaged = m.failed(err), passing(err), errors.Is(err, vault.ErrDamaged)
 	}
 	if seen.state.Status == session.CardNone {
-		seen = sight{state: seen.state, again: seen.again}
+		seen = sight{state: seen.state, again: seen.again, damaged: seen.damaged}
+	}
+	if seen.traces && seen.state.Detail == "" {
+		seen.state.Detail = overwriting
 	}
 	m.set(pulls, seen)
 }
@@ -263,21 +278,9 @@ func (m *mirror) erase(ctx context.Context, id vault.VaultID) {
 		return
 	}
 	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
-		objects := card.NewStore(medium)
-		object, err := objects.Load(ctx)
-		if err != nil {
-			return err
-		}
-		if p, err := vault.UnmarshalPortable(object.Data); err != nil || p.Record.ID != id {
-			return err
-		}
-		layout, err := medium.Layout(ctx)
-		if err != nil {
-			return err
-		}
-		v := &visit{mirror: m, medium: medium, objects: objects}
-		v.facts.capacity = int64(layout.Capacity())
-		return v.erase(ctx, id, object.Generation)
+		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium)}
+		v.facts.identity = medium.Identity()
+		return v.deleteFrom(ctx, id)
 	})
 	if err != nil && !errors.Is(err, card.ErrNoCard) && !errors.Is(err, card.ErrBlank) && !errors.Is(err, card.ErrUnformatted) {
 		m.log.Error("cannot erase the card", "vault", id, "error", err)
@@ -299,27 +302,6 @@ func (m *mirror) rouse() {
 	case m.wake <- struct{}{}:
 	default:
 	}
-}
-
-// visit has the card for itself.
-func (m *mirror) visit(ctx context.Context, do func(context.Context, card.Medium) error) error {
-	if m.reader == nil {
-		return card.ErrNoReader
-	}
-	ctx, cancel := context.WithTimeout(ctx, cardTime)
-	defer cancel()
-	select {
-	case m.turn <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", card.ErrBusy, ctx.Err())
-	}
-	defer func() { <-m.turn }()
-	begun := m.waiting()
-	defer begun()
-	return m.reader.WithCard(ctx, func(ctx context.Context, medium card.Medium) error {
-		begun()
-		return do(ctx, medium)
-	})
 }
 
 // heldAfter is how long a card is waited for before that is reported.

@@ -36,18 +36,24 @@ func (r *rig) insert() session.CardState {
 	return s
 }
 
-// cutting lends cards that are pulled at a chosen write.
+// cutting lends a card that is pulled at a chosen write, in whichever transaction that is,
+// and stays out.
 type cutting struct {
 	card.Reader
 	at, torn int
+	writes   int // so far
 	cut      bool
 }
 
 func (c *cutting) WithCard(ctx context.Context, fn func(context.Context, card.Medium) error) error {
+	if c.cut {
+		return card.ErrNoCard
+	}
 	return c.Reader.WithCard(ctx, func(ctx context.Context, m card.Medium) error {
-		f := &cardtest.Faulty{Medium: m, CutAt: c.at, Torn: c.torn}
+		f := &cardtest.Faulty{Medium: m, CutAt: c.at - c.writes, Torn: c.torn}
 		err := fn(ctx, f)
-		c.cut = f.Writes >= c.at
+		c.writes += f.Writes
+		c.cut = c.writes >= c.at
 		return err
 	})
 }

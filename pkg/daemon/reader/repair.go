@@ -58,8 +58,8 @@ func (v *visit) rebuild(ctx context.Context, mark cardMark, p vault.Portable, da
 	if err != nil || generation == 0 {
 		return err
 	}
-	mark.Repaired = v.now().Unix()
-	v.facts.repaired = mark.Repaired
+	mark.Repaired, mark.Traces = v.now().Unix(), true
+	v.facts.repaired, v.traces = mark.Repaired, true
 	v.event("card", map[string]any{"state": "repaired", "vault": p.Record.ID.String(), "generation": int64(generation)})
 	return v.know(mark, generation)
 }
@@ -81,6 +81,13 @@ func (v *visit) knownVault() (vault.VaultID, bool) {
 func (v *visit) own(id vault.VaultID, generation uint64) error {
 	mark, _ := v.known.card(v.facts.identity)
 	mark.Vault = id.String()
+	return v.know(mark, generation)
+}
+
+// ownTraces takes note, too, that what is on the card is void.
+func (v *visit) ownTraces(id vault.VaultID, generation uint64) error {
+	mark, _ := v.known.card(v.facts.identity)
+	mark.Vault, mark.Traces = id.String(), true
 	return v.know(mark, generation)
 }
 

@@ -125,6 +125,9 @@ func (d *Daemon) put(device string, id vault.VaultID, group []vault.StoredBlob, 
 	if err == nil {
 		err = d.store.Put(id, group)
 	}
+	if err == nil {
+		d.mirror.mended()
+	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, session.ErrOverQuota) {
 		d.makeRoom(id)
 	}

@@ -526,7 +526,7 @@ func TestThiefWhoGuesses(t *testing.T) {
 // TestCardIsRenewedLater pulls the card while the passcode is set. When it is put back,
 // it is written anew, to the ends of both versions; also when that is cut short.
 func TestCardIsRenewedLater(t *testing.T) {
-	r := newRig(t)
+	r := newRigWith(t, cardAt(filepath.Join(t.TempDir(), "card.img"), 16<<10))
 	o := r.own("phone", 1)
 	stale, err := os.ReadFile(r.d.cfg.Card.Path)
 	r.must(err)
@@ -544,27 +544,31 @@ func TestCardIsRenewedLater(t *testing.T) {
 	if !r.d.mirror.holds(o.id) {
 		t.Errorf("card %+v", r.d.mirror.stateFor(o.id))
 	}
-	for at := 1; o.renewAt(at); at++ {
-		if at > 100 {
-			t.Fatal("no end of writes")
+	for _, torn := range []int{0, 7, 1 << 20} {
+		for at := 1; o.renewAt(at, torn); at++ {
+			if at > 100 {
+				t.Fatal("no end of writes")
+			}
 		}
 	}
-	blank := append([]byte(erasedMagic), o.id[:]...)
-	if id, ok := erasedFor(append(blank, 1, 2, 3)); !ok || id != o.id {
-		t.Error("an erased card is not known as one")
-	}
-	for _, data := range [][]byte{blank[:len(blank)-1], blank[1:], nil} {
-		if _, ok := erasedFor(data); ok {
-			t.Error("a card with something on it is taken for an erased one")
+	for _, what := range []string{erased, voided} {
+		if got, id := emptyFor(empty(what, o.id)); got != what || id != o.id {
+			t.Errorf("%s is known as %q of %s", what, got, id)
+		}
+		for _, data := range [][]byte{empty(what, o.id)[1:], append(empty(what, o.id), 1), nil} {
+			if got, _ := emptyFor(data); got != "" {
+				t.Errorf("a card with something on it is taken for one with %s", got)
+			}
 		}
 	}
 }
 
-// renewAt changes the passcode, and pulls the card at a write of what follows. Once it
-// is back, it is whole and up to date, and holds nothing from before.
-func (o *owned) renewAt(at int) (cut bool) {
+// renewAt changes the passcode, and pulls the card at a write of what follows. It holds a whole
+// version then, of before or of now. Once it is back, also at a reader that remembers nothing
+// of it, it is up to date, and has nothing of the key slots from before.
+func (o *owned) renewAt(at, torn int) (cut bool) {
 	o.Helper()
-	before, err := os.ReadFile(o.d.cfg.Card.Path)
+	old, err := o.d.store.Vault(o.id)
 	o.must(err)
 	whole := o.d.mirror.reader
 	o.d.mirror.reader = nil
@@ -574,23 +578,43 @@ func (o *owned) renewAt(at int) (cut bool) {
 	change.Strip, change.Wrap = [][]byte{strip[:]}, wrap[:]
 	_, err = o.d.ChangeSlots(o.Context(), o.peer, change)
 	o.must(err)
-	pulled := &cutting{Reader: whole, at: at}
+	pulled := &cutting{Reader: whole, at: at, torn: torn}
 	o.d.mirror.reader = pulled
-	o.insert()
+	if state := o.insert(); pulled.cut {
+		o.wantCard(state, session.CardNone)
+	}
 	o.d.mirror.reader = whole
+	if p, err := o.d.mirror.read(o.Context(), o.id); err != nil || len(p.Blobs) == 0 {
+		o.Errorf("cut at write %d: nothing on the card is whole: %v", at, err)
+	}
+	if at%2 == 0 {
+		o.d.ledger.pages.Cards = make(map[string]cardMark)
+	}
 	o.wantCard(o.insert(), session.CardOK)
-	raw, err := os.ReadFile(o.d.cfg.Card.Path)
-	o.must(err)
 	p, err := o.d.mirror.read(o.Context(), o.id)
 	o.must(err)
 	if _, err := o.key().Open(vault.KindPack, o.id, p.Blobs[0].ID, p.Blobs[0].Sealed); err != nil {
 		o.Errorf("cut at write %d: %v", at, err)
 	}
-	slot := bytes.Index(before, []byte(keyring.SlotPasscode))
-	if bytes.Contains(raw, before[slot+200:slot+300]) {
-		o.Errorf("cut at write %d: the slot from before is on the card", at)
-	}
+	o.nothingOf(old, p.Record)
 	return pulled.cut
+}
+
+// nothingOf checks that no 16 bytes of the key slots of an old record are on the card, but
+// for those that the record there has, too.
+func (o *owned) nothingOf(old, now vault.Record) {
+	o.Helper()
+	raw, err := os.ReadFile(o.d.cfg.Card.Path)
+	o.must(err)
+	held, err := now.MarshalBinary()
+	o.must(err)
+	for _, s := range old.Slots {
+		for off := 0; off+16 <= len(s.Data); off++ {
+			if piece := s.Data[off : off+16]; bytes.Contains(raw, piece) && !bytes.Contains(held, piece) {
+				o.Fatalf("16 bytes of the %s slot from before are on the card", s.Kind)
+			}
+		}
+	}
 }
 
 // TestChangeEndsWhatIsOpen changes the passcode while another device has entered the old

@@ -3,13 +3,10 @@ package reader
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/reprovision/reprovision/pkg/card"
-	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
@@ -19,7 +16,8 @@ type visit struct {
 	*mirror
 	medium  card.Medium
 	objects *card.Store
-	pulls   uint64 // before it began
+	pulls   uint64         // before it began
+	copies  vault.Portable // what the card holds
 	sight
 }
 
@@ -71,21 +69,21 @@ func (v *visit) begin(ctx context.Context, asking vault.VaultID) error {
 
 // compare decides by the vault's generation, not by any clock.
 func (v *visit) compare(ctx context.Context, object card.Object, asking vault.VaultID) error {
-	if id, ok := erasedFor(object.Data); ok { // somebody pulled the card meanwhile
-		return v.write(ctx, id, object.Generation+1)
+	v.traces = object.Traces
+	if what, id := emptyFor(object.Data); what != "" {
+		return v.withoutData(ctx, what, id, object.Generation)
 	}
 	p, err := vault.UnmarshalPortable(object.Data)
 	if err != nil {
 		return fmt.Errorf("cannot read what the card holds: %w", err)
 	}
+	v.copies = p
 	v.on, v.facts.used, v.facts.authorization = p.Record.ID, int64(len(object.Data)), string(p.Record.Authorization)
 	v.state = session.CardState{Status: session.CardOK, Generation: object.Generation}
 	list, err := v.store.Snapshots(v.on)
 	if v.wiped(p.Record, errors.Is(err, vault.ErrNoVault)) {
 		v.log.Warn("erasing a card whose data were deleted while it was out", "vault", v.on)
-		err := v.erase(ctx, v.on, object.Generation)
-		v.sight = sight{state: session.CardState{Status: session.CardUnformatted, Detail: "its data were deleted after too many wrong passcodes"}}
-		return err
+		return v.erase(ctx, v.on, object.Generation)
 	}
 	if errors.Is(err, vault.ErrNoVault) {
 		v.on, v.offer = vault.VaultID{}, &p
@@ -121,6 +119,9 @@ func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.Snaps
 	if record, err = v.learn(p.Record); err != nil {
 		return err
 	}
+	if err := v.heal(record); err != nil {
+		return err
+	}
 	if newer {
 		return v.adopt(p)
 	}
@@ -129,7 +130,7 @@ func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.Snaps
 		v.state.Status = session.CardStale
 		v.state.Detail = fmt.Sprintf("the card holds another snapshot %d than this reader, written at another one; the next backup decides", p.Snapshot.Seq)
 		return nil
-	case renews(record, p.Record):
+	case renews(record, p.Record), v.unfinished():
 		return v.renew(ctx, generation)
 	case same && (record.Authorization == nil || bytes.Equal(record.Authorization, p.Record.Authorization)):
 		return v.same(ctx, p, list[0], generation)
@@ -195,7 +196,7 @@ func (v *visit) full(err error, seq, generation uint64) error {
 	if !errors.As(err, &full) {
 		return err
 	}
-	held := "neither is on the card, which holds nothing yet"
+	held := nothingYet
 	if !v.facts.blank {
 		held = fmt.Sprintf("neither is on the card, which keeps an older one, generation %d", generation)
 	}
@@ -203,6 +204,8 @@ func (v *visit) full(err error, seq, generation uint64) error {
 	v.lacking(full.Need, full.Have, seq, generation, held)
 	return nil
 }
+
+const nothingYet = "neither is on the card, which holds nothing yet"
 
 // partly says that the keys did not fit.
 func (v *visit) partly(need int, seq, generation uint64) {
@@ -219,69 +222,6 @@ func (v *visit) lacking(need, have int, seq, generation uint64, held string) {
 		Detail: fmt.Sprintf("service books and keys of snapshot %d take %d bytes and the card has room for %d: %d are too many; %s. "+
 			"The reader's store has all", seq, need, have, need-have, held),
 	}
-}
-
-// renews tells whether the card has other key slots than the store: it was out when
-// they were changed. Nothing is opened again that may have been closed at another
-// reader, where no epoch tells.
-func renews(record, on vault.Record) bool {
-	if slices.EqualFunc(on.Slots, record.Slots, equalSlots) || len(record.Slots) == 0 {
-		return false
-	}
-	return record.Epoch > on.Epoch || !openToAll(record) || openToAll(on)
-}
-
-func equalSlots(a, b vault.Slot) bool { return a.Kind == b.Kind && bytes.Equal(a.Data, b.Data) }
-
-// renew writes the card so that nothing is left of what was on it: both versions, to
-// their ends. It held key slots that are void, and perhaps the key itself.
-func (v *visit) renew(ctx context.Context, generation uint64) error {
-	if err := v.blank(ctx, v.on, generation); err != nil {
-		return err
-	}
-	return v.write(ctx, v.on, generation+card.Slots+1)
-}
-
-// erase leaves nothing of what is on the card.
-func (v *visit) erase(ctx context.Context, id vault.VaultID, generation uint64) error {
-	if err := v.blank(ctx, id, generation); err != nil {
-		return err
-	}
-	return v.medium.Format(ctx, 0)
-}
-
-// blank writes random bytes over all that a card can hold. They have nothing in common
-// with what is there, or with each other, so that a store that shares what versions
-// have in common writes all of them.
-func (v *visit) blank(ctx context.Context, id vault.VaultID, generation uint64) error {
-	if err := v.own(id, generation+card.Slots); err != nil {
-		return err
-	}
-	for n := range card.Slots {
-		empty := make([]byte, max(v.facts.capacity, int64(len(erasedMagic)+len(id))))
-		rand.Read(empty[copy(empty, erasedMagic)+copy(empty[len(erasedMagic):], id[:]):]) // never fails
-		if err := v.objects.Commit(ctx, generation+uint64(n)+1, empty); err != nil {
-			return err
-		}
-	}
-	v.facts.blank = true
-	return nil
-}
-
-// erasedMagic begins what lies on a card between its being erased and its being
-// written again; the vault's id follows, then random bytes.
-const erasedMagic = "RPER"
-
-func erasedFor(data []byte) (id vault.VaultID, ok bool) {
-	if len(data) < len(erasedMagic)+len(id) || string(data[:len(erasedMagic)]) != erasedMagic {
-		return id, false
-	}
-	copy(id[:], data[len(erasedMagic):])
-	return id, true
-}
-
-func openToAll(r vault.Record) bool {
-	return slices.ContainsFunc(r.Slots, func(s vault.Slot) bool { return s.Kind == keyring.SlotReader })
 }
 
 // write puts the newest snapshot's critical part on the card.
@@ -326,8 +266,18 @@ func (v *visit) put(p vault.Portable, data []byte, held uint64, write func([]byt
 	return nil
 }
 
-// collect makes what goes on the card for a vault; no data if it has no snapshot.
+// collect makes what goes on the card for a vault; no data if it has no snapshot. A blob that
+// turns out to be damaged is healed from the card, if that has it.
 func (v *visit) collect(id vault.VaultID) (p vault.Portable, data []byte, err error) {
+	for range vault.MaxPortableBlobs {
+		if p, data, err = v.collectOnce(id); err == nil || !v.healFor(id, err) {
+			break
+		}
+	}
+	return p, data, err
+}
+
+func (v *visit) collectOnce(id vault.VaultID) (p vault.Portable, data []byte, err error) {
 	record, err := v.store.Vault(id)
 	if err != nil {
 		return p, nil, err
