@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	service.readers = make(chan int, 2)
 	service.readers <- 1
 	service.readers <- 0
+	if os.Getenv(holderEnv) != "" { // against the service of the test that started it
+		os.Exit(m.Run())
+	}
 	os.Exit(pcsctest.Main(func(d *pcsctest.Daemon, err error) { service.daemon, service.reason = d, err }, m.Run))
 }
 
@@ -42,6 +45,7 @@ type rig struct {
 	card   *virtual.Card
 	plug   *virtual.Plug
 	reader int
+	named  string // the reader's name, where it is not one of this binary's service
 }
 
 func newRig(t *testing.T, options virtual.Options) *rig {
@@ -65,7 +69,12 @@ func newRig(t *testing.T, options virtual.Options) *rig {
 	return r
 }
 
-func (r *rig) name() string { return service.daemon.Reader(r.reader) }
+func (r *rig) name() string {
+	if r.named != "" {
+		return r.named
+	}
+	return service.daemon.Reader(r.reader)
+}
 
 // insert returns when PC/SC knows of the card, as a person would wait for the
 // reader's light.

@@ -5,6 +5,7 @@ package pcsc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,8 +34,9 @@ const (
 // transaction proper. It implements card.Channel.
 type session struct {
 	worker *worker
-	card   *scard.Card // belongs to the worker's goroutine, as does begun
+	card   *scard.Card // belongs to the worker's goroutine, as do begun and lost
 	begun  bool
+	lost   bool // the card was taken out or lost its power, and so forgot its PIN
 
 	limit  time.Duration // for one APDU
 	reader string
@@ -200,7 +202,7 @@ func (s *session) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 		if err == nil && len(got) < minAnswer { // seen when the card is pulled meanwhile
 			err = card.ErrRemoved
 		}
-		answer = got
+		answer, s.lost = got, s.lost || lost(err)
 		return err
 	})
 	if err == nil {
@@ -229,24 +231,19 @@ func shows(apdu []byte) bool {
 	return false
 }
 
+// lost tells whether an error means that the card has no power any more, or had
+// none for a moment.
+func lost(err error) bool {
+	return errors.Is(err, card.ErrRemoved) || isCode(err, scard.ErrRemovedCard, scard.ErrResetCard, scard.ErrNoSmartcard, scard.ErrUnpoweredCard)
+}
+
 // end ends the transaction and the connection, leaves the card powered, and
-// calls release when that is done. It waits for that, unless a call is stuck. A
-// card that was shown a PIN is reset before anybody else can use it. One that was
-// pulled has forgotten it, and pcsc-lite takes a reset of it for a removal, which
-// hides that another card is in soon after.
+// calls release when that is done. It waits for that, unless a call is stuck: then
+// all of it is done when that returns.
 func (s *session) end(release func()) {
-	after := scard.LeaveCard
-	if s.opened && s.failed == nil {
-		after = scard.ResetCard
-	}
 	s.worker.end(func() {
 		defer release()
-		if s.begun {
-			_ = s.card.EndTransaction(after)
-		}
-		if s.card != nil {
-			_ = s.card.Disconnect(scard.LeaveCard) // an error means that it is gone already
-		}
+		s.disconnect()
 	})
 	if s.worker.abandoned {
 		return
@@ -254,6 +251,26 @@ func (s *session) end(release func()) {
 	select {
 	case <-s.worker.done:
 	case <-time.After(endTimeout):
+	}
+}
+
+// disconnect runs on the worker, last. A card that was shown a PIN is reset before
+// anybody else can use it, however the transaction went: it may have taken a PIN
+// whose answer nobody waited for. One that was pulled has forgotten it, and
+// pcsc-lite takes a reset of it for a removal, which hides that another card is in
+// soon after. pcscd does the same for a program that dies.
+func (s *session) disconnect() {
+	after := scard.LeaveCard
+	if s.opened && !s.lost {
+		after = scard.ResetCard
+	}
+	if s.begun {
+		if err := s.card.EndTransaction(after); err == nil || lost(err) {
+			after = scard.LeaveCard
+		}
+	}
+	if s.card != nil {
+		_ = s.card.Disconnect(after) // an error means that it is gone already
 	}
 }
 
