@@ -19,6 +19,21 @@ type Reader interface {
 	WithCard(ctx context.Context, fn func(ctx context.Context, m Medium) error) error
 }
 
+// Several is a Reader that can have several cards in at a time, in readers that
+// have names. Reader's own methods then are about the first of them with a store of
+// ours.
+type Several interface {
+	Reader
+
+	// Cards names the readers that have a card in now, the one used last first. No
+	// transaction with any of them is needed for that.
+	Cards(ctx context.Context) ([]string, error)
+
+	// WithCardIn is as WithCard, with the card in the reader of that name and no
+	// other. Without it the error is ErrNoCard or ErrNoReader.
+	WithCardIn(ctx context.Context, reader string, fn func(ctx context.Context, m Medium) error) error
+}
+
 // EventKind says what happened at a reader.
 type EventKind int
 
@@ -26,10 +41,12 @@ type EventKind int
 const (
 	// EventInserted: a card is in the reader. Without an EventRemoved before it,
 	// the identity of the card changed: it was formatted, exchanged unseen, or
-	// could not be read at first.
+	// could not be read at first; or, with another Reader, the card there is the
+	// first with a store of ours.
 	EventInserted EventKind = iota + 1
 
-	// EventRemoved: no card is in the reader.
+	// EventRemoved: no card is in the reader any more; nor in any other, unless
+	// Beside names them.
 	EventRemoved
 
 	// EventUnavailable: nothing can be said about cards. Err is ErrNoService or
@@ -55,5 +72,6 @@ type Event struct {
 	Kind     EventKind
 	Reader   string // the reader's name, "" if there is none
 	Identity string // EventInserted: as Medium.Identity, "" while it is not known
+	Beside   string // the readers that have a card beside that, a line "NAME #COUNT" each; when they change, the event comes again
 	Err      error  // EventInserted: why the card cannot be read (yet); EventUnavailable: the reason
 }

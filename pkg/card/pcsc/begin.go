@@ -15,17 +15,20 @@ import (
 // still be under way, and nothing was done yet.
 const attempts = 3
 
-// begin opens a session and the card in it: the first card that holds a store of
-// ours, else the first that could hold one. turn is held until PC/SC has nothing of
+// begin opens a session and the card in it: the card in the reader of that name; where
+// none is named, the first card that holds a store of ours, else the first that could
+// hold one. turn is held until PC/SC has nothing of
 // any session any more.
-func (r *Reader) begin(ctx context.Context, turn *hold) (*session, card.Medium, error) {
-	f := &search{Reader: r, turn: turn}
+func (r *Reader) begin(ctx context.Context, turn *hold, reader string) (*session, card.Medium, error) {
+	f := &search{Reader: r, turn: turn, spare: reader, over: reader != ""}
 	for attempt := 1; ; {
 		s, m, err := f.look(ctx)
 		switch {
 		case err == nil && s == nil: // not the right one: the next
 		case err == nil:
-			r.setLast(s.reader)
+			if reader == "" {
+				r.setLast(s.reader)
+			}
 			return s, m, nil
 		case attempt == attempts || !errors.Is(err, card.ErrRemoved) || ctx.Err() != nil:
 			return nil, nil, err
@@ -42,7 +45,7 @@ type search struct {
 	tried  []string // readers with cards that hold no store
 	spare  string   // of them, the first whose card could hold one
 	reason error    // why the first of the others could not
-	over   bool     // there is none with a store
+	over   bool     // there is none with a store, or only one reader is asked for: spare
 }
 
 // look opens the card in the next reader. It gives no session if that is not the
@@ -59,6 +62,8 @@ func (f *search) look(ctx context.Context) (*session, card.Medium, error) {
 	}
 	s.end(f.turn.done)
 	switch {
+	case err != nil && f.over:
+		return nil, nil, err
 	case err == nil && f.spare == "":
 		f.spare = s.reader
 	case errors.Is(err, card.ErrUnsupported) && f.reason == nil:

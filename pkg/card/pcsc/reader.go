@@ -36,6 +36,17 @@ func New(config Config) *Reader {
 // program held the card until ctx ended, and ErrTimeout if the card did not
 // answer. It waits for whoever holds the card as long as ctx lets it.
 func (r *Reader) WithCard(ctx context.Context, fn func(context.Context, card.Medium) error) error {
+	return r.with(ctx, "", fn)
+}
+
+// WithCardIn implements card.Several. Its errors are those of WithCard.
+func (r *Reader) WithCardIn(ctx context.Context, reader string, fn func(context.Context, card.Medium) error) error {
+	return r.with(ctx, reader, fn)
+}
+
+// with lends the card in one reader, or, without its name, the first that holds a
+// store of ours.
+func (r *Reader) with(ctx context.Context, reader string, fn func(context.Context, card.Medium) error) error {
 	if _, ok := ctx.Deadline(); !ok {
 		bounded, cancel := context.WithTimeout(ctx, r.config.Timeout)
 		defer cancel()
@@ -49,7 +60,7 @@ func (r *Reader) WithCard(ctx context.Context, fn func(context.Context, card.Med
 	// The turn ends with the sessions: one that is stuck keeps it.
 	turn := &hold{left: 1, release: func() { <-r.turn }}
 	defer turn.done()
-	s, medium, err := r.begin(ctx, turn)
+	s, medium, err := r.begin(ctx, turn, reader)
 	if err != nil {
 		return fmt.Errorf("cannot use card: %w", err)
 	}
@@ -144,4 +155,32 @@ func (r *Reader) pick(states []readerState) (readerState, error) {
 	return chosen, err
 }
 
-var _ card.Reader = (*Reader)(nil)
+// Cards implements card.Several. It returns ErrNoService where there is none.
+func (r *Reader) Cards(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, stuckTimeout)
+	defer cancel()
+	var states []readerState
+	w := startWorker()
+	err := w.do(ctx, func() (err error) {
+		if err = w.establish(); err == nil {
+			states, err = listStates(w.context, nil, 0, fmt.Sprintf("%p", w))
+		}
+		return err
+	})
+	w.end(func() {})
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("cannot list cards: %w", waited(ctx, card.ErrNoService))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list cards: %w", cardError(err))
+	}
+	var names []string
+	for _, s := range states {
+		if s.present() {
+			names = append(names, s.name)
+		}
+	}
+	return r.order(names), nil
+}
+
+var _ card.Several = (*Reader)(nil)

@@ -63,16 +63,27 @@ type presence struct {
 	stop   func() // ends the identification under way
 }
 
+
 // see takes up a new sight. A card that is there is announced once it was read.
 func (p *presence) see(now sight) {
 	p.stop()
 	exchanged := p.sight.present && now.present && (p.sight.reader != now.reader || p.sight.counter != now.counter)
+	gone := card.Event{Kind: card.EventRemoved, Reader: now.reader}
+	if exchanged { // not without a card by now, but the one that was there is out
+		gone.Reader, gone.Beside = p.sight.reader, now.lines()
+	}
+	stays := exchanged && now.beside(p.sight)
+	neighbours := now.present && !exchanged && p.sight.others != now.others
 	p.sight = now
 	switch {
 	case now.err != nil:
 		p.announce(card.Event{Kind: card.EventUnavailable, Err: now.err})
-	case !now.present || exchanged && p.last.Kind == card.EventInserted:
-		p.announce(card.Event{Kind: card.EventRemoved, Reader: now.reader})
+	case !now.present || exchanged && !stays && p.last.Kind == card.EventInserted:
+		p.announce(gone)
+	case neighbours && p.last.Kind == card.EventInserted:
+		e := p.last
+		e.Beside = now.others
+		p.announce(e)
 	}
 }
 
@@ -121,7 +132,7 @@ func (p *presence) identify(id identified) {
 	if id.sight != p.sight || id.reader != "" && id.reader != p.sight.reader || errors.Is(id.err, card.ErrNoCard) || errors.Is(id.err, card.ErrNoService) {
 		return // the watcher knows better, or soon will
 	}
-	p.announce(card.Event{Kind: card.EventInserted, Reader: p.sight.reader, Identity: id.identity, Err: id.err})
+	p.announce(card.Event{Kind: card.EventInserted, Reader: p.sight.reader, Identity: id.identity, Beside: p.sight.others, Err: id.err})
 }
 
 // meet takes up what a transaction learned: a card that was formatted, exchanged
@@ -130,12 +141,12 @@ func (p *presence) meet(s seen) {
 	if !p.sight.present || s.reader != p.sight.reader {
 		return
 	}
-	p.announce(card.Event{Kind: card.EventInserted, Reader: s.reader, Identity: s.identity})
+	p.announce(card.Event{Kind: card.EventInserted, Reader: s.reader, Identity: s.identity, Beside: p.sight.others})
 }
 
 // announce tells an event that says something new.
 func (p *presence) announce(e card.Event) {
-	if e.Kind == p.last.Kind && e.Reader == p.last.Reader && e.Identity == p.last.Identity &&
+	if e.Kind == p.last.Kind && e.Reader == p.last.Reader && e.Identity == p.last.Identity && e.Beside == p.last.Beside &&
 		fmt.Sprint(e.Err) == fmt.Sprint(p.last.Err) {
 		return
 	}

@@ -5,6 +5,8 @@ package pcsc
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ebfe/scard"
@@ -27,8 +29,21 @@ type sight struct {
 	reader  string
 	present bool
 	counter uint16 // of insertions and removals, where a card is present
-	others  string // the other readers that have a card, with their counters
+	others  string // the other readers that have a card, with their counters, a line each
 }
+
+// beside tells whether the chosen card of another sight is one of the others.
+func (s sight) beside(chosen sight) bool {
+	return slices.Contains(strings.Split(s.others, "\n"), line(chosen.reader, chosen.counter))
+}
+
+// lines describes all cards.
+func (s sight) lines() string {
+	return strings.Trim(line(s.reader, s.counter)+"\n"+s.others, "\n")
+}
+
+// line describes a card that is not the chosen one.
+func line(reader string, counter uint16) string { return fmt.Sprintf("%s #%d", reader, counter) }
 
 // watcher asks the service for the state of the readers, over and over, on a
 // PC/SC context of its own.
@@ -98,13 +113,13 @@ func (w *watcher) look(ctx context.Context) error {
 // others describes the cards beside the chosen one: one of them may be the right
 // one.
 func (w *watcher) others(states []readerState, chosen readerState) string {
-	text := ""
+	var lines []string
 	for _, s := range states {
 		if s.name != chosen.name && s.present() && w.counts(s.name) {
-			text += fmt.Sprintf("%s %d\n", s.name, s.counter())
+			lines = append(lines, line(s.name, s.counter()))
 		}
 	}
-	return text
+	return strings.Join(lines, "\n")
 }
 
 // call bounds a call that should return soon. It does not end with ctx: the
