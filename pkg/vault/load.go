@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -96,17 +95,27 @@ func (l *loader) got(id BlobID, sealed []byte) error {
 	if l.next >= len(l.wanted) || l.wanted[l.next] != id {
 		return fmt.Errorf("%w: blob %s was not asked for here", ErrDataSet, id)
 	}
-	packed, err := l.key.Open(KindIndex, l.vault, id, sealed)
+	plain, err := OpenIndex(l.key, l.vault, id, sealed)
 	if err != nil {
 		return err
-	}
-	plain, err := decompress(packed, MaxIndex)
-	if err != nil {
-		return errors.Join(ErrDataSet, err)
 	}
 	if err := l.of[l.next].apply(id, plain, len(sealed)); err != nil {
 		return err
 	}
 	l.next++
 	return nil
+}
+
+// OpenIndex opens and decompresses a sealed index. Errors wrap ErrSealBroken, or
+// ErrCompressed and ErrDataSet.
+func OpenIndex(key Key, vault VaultID, id BlobID, sealed []byte) ([]byte, error) {
+	packed, err := key.Open(KindIndex, vault, id, sealed)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := decompress(packed, MaxIndex)
+	if err != nil {
+		return nil, fmt.Errorf("%w: index %s: %w", ErrDataSet, id, err)
+	}
+	return plain, nil
 }

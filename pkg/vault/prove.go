@@ -87,13 +87,9 @@ func (e Entry) match(pack BlobID, plain []byte) error {
 }
 
 func (p *Proof) index(id BlobID, sealed []byte) error {
-	packed, err := p.key.Open(KindIndex, p.ds.vault, id, sealed)
+	plain, err := OpenIndex(p.key, p.ds.vault, id, sealed)
 	if err != nil {
 		return err
-	}
-	plain, err := decompress(packed, MaxIndex)
-	if err != nil {
-		return fmt.Errorf("index %s: %w", id, err)
 	}
 	_, err = decodeSegment(plain)
 	return err

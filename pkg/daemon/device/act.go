@@ -151,6 +151,9 @@ func (d *Daemon) compareNotes(ctx context.Context, s *session.Session) error {
 	if err != nil {
 		return err
 	}
+	if have && d.fillingUp() {
+		return nil // that restore brings the list of what there is to be
+	}
 	if have {
 		bounded, cancel := context.WithTimeout(ctx, notesTime)
 		defer cancel()
@@ -251,6 +254,9 @@ func (d *Daemon) resume(ctx context.Context) {
 		run := &restoreRun{
 			Daemon: d, sel: reprovision.Selection{Names: job.names(), Damage: job.Damage, Overwrite: job.Overwrite},
 			lasting: rankMend, snapshot: job.Snapshot, resumed: &job, confirmed: true,
+		}
+		if job.Rest {
+			run.sel.Names = nil // not all of them are known yet
 		}
 		d.behind(run, func() { d.goOn(ctx, run) })
 	}

@@ -55,6 +55,7 @@ func (r *restoreRun) again(ctx context.Context, as rank) error {
 // advance tells how far the restore is, over all of its attempts: a figure that never
 // goes back.
 func (r *restoreRun) advance(done, total int64) {
+	total += r.beyond()
 	r.whole = max(r.whole, total)
 	r.shown = max(r.shown, r.whole-total+done)
 	r.gauge.set(activityReprovision, r.shown, r.whole)

@@ -29,6 +29,9 @@ type jobRecord struct {
 	Overwrite bool             `cbor:"4,keyasint"`
 	Owed      []userdata.Class `cbor:"5,keyasint"` // classes whose hooks have yet to run
 	Run       string           `cbor:"6,keyasint"` // of the quarantine
+	// Rest says that the items are those of the critical part, and that all of the others
+	// are to be restored after them.
+	Rest bool `cbor:"7,keyasint,omitempty"`
 }
 
 // jobItem is one item and how it was observed when the job was planned.

@@ -41,6 +41,8 @@ type restoreRun struct {
 	vault   opened
 	dataSet *vault.DataSet
 	newest  bool // dataSet is the newest at the reader
+	first   bool // dataSet is the critical part, of which the rest is loaded when this is in place
+	second  bool // the critical part is in place
 	sight   sight
 	plan    reprovision.Plan
 	job     jobRecord
@@ -93,7 +95,22 @@ func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.Reprovision
 	return r.result, nil // what could not be restored is in the result
 }
 
+// step is do, but that a link which is cut while it is found out what to restore ends
+// nothing: what has come of that is kept, and gone on with when the reader is back.
 func (r *restoreRun) step(ctx context.Context, s reprovision.State) (reprovision.Event, error) {
+	event, err := r.do(ctx, s)
+	cut := errors.Is(err, reprovision.ErrInterrupted) || errors.Is(err, session.ErrDisconnected)
+	if !cut || s != reprovision.Querying && s != reprovision.Confirming || errors.Is(err, busapi.ErrOutOfRange) {
+		return event, err
+	}
+	r.log.Info("the link was cut before there was a plan, going on when the reader is back", "error", err)
+	return reprovision.Interrupted, sleep(ctx, aftermath)
+}
+
+// aftermath is how long the end of a session takes to get about.
+const aftermath = 100 * time.Millisecond
+
+func (r *restoreRun) do(ctx context.Context, s reprovision.State) (reprovision.Event, error) {
 	switch s {
 	case reprovision.Initiated: // 610, again after an interruption
 		return reprovision.Begin, nil
@@ -166,8 +183,15 @@ func (r *restoreRun) locate(ctx context.Context) (bool, error) {
 // pick chooses the snapshot that was asked for, of the device's own vault. An
 // older one is to be had even where the newest cannot be read.
 func (r *restoreRun) pick(ctx context.Context) (bool, error) {
-	head, herr := r.follow(ctx, r.session, r.vault)
-	r.dataSet, r.newest = head, true
+	mine, _, herr := r.find(ctx, r.session, r.vault.id)
+	if herr == nil && r.inTwo(mine) {
+		return true, r.pickFirst(ctx, *mine.Head)
+	}
+	var head *vault.DataSet
+	if herr == nil {
+		head, herr = r.followOf(ctx, r.session, r.vault, mine)
+	}
+	r.dataSet, r.newest, r.first = head, true, false
 	if r.snapshot.IsZero() || head != nil && r.snapshot == head.Header().Snapshot {
 		return head != nil, herr
 	}
@@ -292,6 +316,7 @@ func (r *restoreRun) makePlan(ctx context.Context) error {
 		report = detect.Judge(r.space, ref, r.sight.now)
 	}
 	r.plan = reprovision.NewPlan(saved, r.sight.now, report, r.sel)
+	r.widenJob()
 	r.leaveLaterWork(report)
 	return nil
 }
@@ -301,7 +326,7 @@ func (r *restoreRun) makePlan(ctx context.Context) error {
 // not in it and what somebody has changed since.
 func (r *restoreRun) leaveLaterWork(report detect.Report) {
 	job := r.resumed
-	if job == nil && r.job.Run != "" {
+	if r.job.Run != "" {
 		job = &r.job // planned by an earlier attempt of this very run
 	}
 	r.plan.Actions = slices.DeleteFunc(r.plan.Actions, func(a reprovision.Action) bool {
@@ -366,6 +391,10 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 		r.log.Info("reprovision interrupted, going on when the reader is back", "restored", done.Restored)
 		return reprovision.Interrupted, nil
 	}
+	if err == nil && r.first {
+		r.second = true
+		return reprovision.Interrupted, nil
+	}
 	return reprovision.Restored, err
 }
 
@@ -406,13 +435,15 @@ func (r *restoreRun) makeJob() {
 	}
 	r.job = jobRecord{
 		Snapshot: r.dataSet.Header().Snapshot, Damage: r.sel.Damage, Overwrite: r.sel.Overwrite,
-		Run: r.Daemon.quarantine.Begin("").Name(),
+		Run: r.Daemon.quarantine.Begin("").Name(), Rest: r.first,
 	}
 	for _, a := range r.plan.Actions {
-		r.job.Items = append(r.job.Items, jobItem{
-			Name: a.Want.Name, Before: a.Before, Known: a.Known, Absent: a.Absent, Looks: looks(r.sight, a.Want.Name),
-		})
+		r.job.Items = append(r.job.Items, r.jobItem(a))
 	}
+}
+
+func (r *restoreRun) jobItem(a reprovision.Action) jobItem {
+	return jobItem{Name: a.Want.Name, Before: a.Before, Known: a.Known, Absent: a.Absent, Looks: looks(r.sight, a.Want.Name)}
 }
 
 // owe writes down that a class's hooks have to run, or have run.

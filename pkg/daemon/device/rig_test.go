@@ -29,6 +29,9 @@ type rig struct {
 	reader  *tampered
 	session *session.Session
 	dial    func() *session.Session
+	dir     string
+	classes []string
+	line    func(net.Conn) net.Conn // what lies between the two, from the device's end; nil for nothing
 }
 
 // tampered is a reader that may lie, or whose answers may get lost.
@@ -38,7 +41,8 @@ type tampered struct {
 	slots  func(session.SlotChange, func() (session.CardState, error)) (session.CardState, error)
 	attest func(func() (session.Attestation, error)) (session.Attestation, error)
 	pin    func() ([]byte, error)
-	done   func() // is called when a commit has been made, before its answer
+	get    func(session.BlobQuery) error // refuses
+	done   func()                        // is called when a commit has been made, before its answer
 }
 
 func (t *tampered) Commit(ctx context.Context, p session.Peer, c session.Commit) (session.CardState, error) {
@@ -47,6 +51,15 @@ func (t *tampered) Commit(ctx context.Context, p session.Peer, c session.Commit)
 		t.done()
 	}
 	return state, err
+}
+
+func (t *tampered) Get(ctx context.Context, p session.Peer, q session.BlobQuery, send func(session.Blob) error) error {
+	if t.get != nil {
+		if err := t.get(q); err != nil {
+			return err
+		}
+	}
+	return t.Daemon.Get(ctx, p, q, send)
 }
 
 func (t *tampered) Attest(ctx context.Context, p session.Peer, id session.ID, challenge []byte) (session.Attestation, error) {
@@ -96,8 +109,15 @@ func (deaf) Close() error                { return nil }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{T: t}
+	return newRigOf(t, "keys")
+}
+
+// newRigOf is newRig, where the device has a root for each of those classes.
+func newRigOf(t *testing.T, classes ...string) *rig {
+	t.Helper()
+	r := &rig{T: t, classes: classes}
 	dir := t.TempDir()
+	r.dir = dir
 	cfg := config.DefaultReader()
 	cfg.Name, cfg.StateDir, cfg.Card = "reader", filepath.Join(dir, "reader"), config.Card{Kind: "file", Path: filepath.Join(dir, "card.img"), Size: 64 << 10}
 	cfg.Link.Kind, cfg.Link.Path = config.Local, filepath.Join(dir, "reader.sock")
@@ -115,8 +135,10 @@ func (r *rig) newDevice(state, phone string) *Daemon {
 	cfg := config.DefaultDevice()
 	cfg.Name, cfg.StateDir, cfg.Detect.Watch = "phone", state, "off"
 	cfg.Link.Kind, cfg.Link.Path = config.Local, filepath.Join(state, "..", "reader.sock")
-	cfg.Roots = []config.Root{{Name: "keys", Path: filepath.Join(phone, "keys"), Class: "keys"}}
-	r.must(os.MkdirAll(filepath.Join(phone, "keys"), 0o700))
+	for _, name := range r.classes {
+		cfg.Roots = append(cfg.Roots, config.Root{Name: name, Path: filepath.Join(phone, name), Class: name})
+		r.must(os.MkdirAll(filepath.Join(phone, name), 0o700))
+	}
 	conn, err := dbus.NewConn(deaf{})
 	r.must(err)
 	d, err := New(cfg, start.Bus{Conn: conn}, slog.New(slog.DiscardHandler), time.Now)
@@ -157,6 +179,9 @@ func (r *rig) pair(readerState string) {
 	r.dial = func() *session.Session {
 		ours, other := net.Pipe()
 		conns <- other
+		if r.line != nil {
+			ours = r.line(ours)
+		}
 		s, err := session.Dial(ctx, ours, session.DialConfig{Identity: id.Signer(), Pin: readerID.Public()})
 		r.must(err)
 		r.d.keeper.set(s, session.Hello{}, false)
@@ -179,6 +204,14 @@ func (r *rig) must(err error) {
 	if err != nil {
 		r.Fatal(err)
 	}
+}
+
+// replace puts another device, which has nothing, in the place of the rig's.
+func (r *rig) replace() {
+	r.Helper()
+	_ = r.session.Close()
+	r.d = r.newDevice(filepath.Join(r.dir, "device2"), filepath.Join(r.dir, "phone2"))
+	r.pair(filepath.Join(r.dir, "reader"))
 }
 
 // write puts a file into the device's user-data space.

@@ -289,20 +289,32 @@ func (d *Daemon) followOf(ctx context.Context, s *session.Session, v opened, min
 // load reads a data set from the reader: of one that came on a card, the critical
 // part, unless it has no other, or the service books.
 func (d *Daemon) load(ctx context.Context, s *session.Session, v opened, snap session.Snapshot) (*vault.DataSet, error) {
-	fetch := fetchFrom(s, v.id, vault.SnapshotID{})
-	if snap.BooksOnly {
-		return vault.LoadBooks(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetch)
-	}
-	if snap.CriticalOnly {
-		h, err := vault.OpenHeader(v.key, v.id, vault.SnapshotID(snap.ID), snap.Header)
+	id := vault.SnapshotID(snap.ID)
+	as := vault.LoadDataSet
+	switch {
+	case snap.BooksOnly:
+		as = vault.LoadBooks
+	case snap.CriticalOnly:
+		h, err := vault.OpenHeader(v.key, v.id, id, snap.Header)
 		if err != nil {
 			return nil, err
 		}
 		if len(h.Index[vault.Bulk]) > 0 {
-			return vault.LoadCritical(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetch)
+			as = vault.LoadCritical
 		}
 	}
-	return vault.LoadDataSet(ctx, v.key, v.id, vault.SnapshotID(snap.ID), snap.Header, fetch)
+	return d.read(s, v, id, false, func(fetch vault.Fetch) (*vault.DataSet, error) {
+		return as(ctx, v.key, v.id, id, snap.Header, fetch)
+	})
+}
+
+// loadFirst reads the critical part alone. The rest is to be loaded later, and takes no
+// byte of this once more.
+func (d *Daemon) loadFirst(ctx context.Context, s *session.Session, v opened, snap session.Snapshot) (*vault.DataSet, error) {
+	id := vault.SnapshotID(snap.ID)
+	return d.read(s, v, id, true, func(fetch vault.Fetch) (*vault.DataSet, error) {
+		return vault.LoadCritical(ctx, v.key, v.id, id, snap.Header, fetch)
+	})
 }
 
 // fetchFrom gets sealed blobs over the session. The reader keeps the snapshot that is named,
