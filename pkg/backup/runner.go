@@ -72,6 +72,7 @@ func Repack(base *vault.DataSet) [2]bool {
 	for _, p := range vault.Parts() {
 		dead, packs := base.Waste(p)
 		out[p] = dead > maxWaste || p == vault.Critical && packs > maxPacks
+		out[p] = out[p] && base.Unproven() == 0 // what is not can be kept only where it stands
 	}
 	return out
 }
@@ -164,13 +165,27 @@ func (f *filling) carries(saved vault.Entry, item manifest.Item) bool {
 	return !f.Full && !f.Repack[part] && !saved.In(f.Lost) && vault.PartOf(saved.Class) == part && saved.SameContents(item)
 }
 
-// keep carries an entry of the base over.
+// keep carries an entry of the base over. One of which nobody knows what it is to be
+// can be left out only, and that is said; older snapshots still have it.
 func (f *filling) keep(saved vault.Entry) error {
-	if err := f.Writer.Keep(saved); err != nil {
-		return err
+	_, err := f.kept(saved)
+	return err
+}
+
+func (f *filling) kept(saved vault.Entry) (bool, error) {
+	err := f.Writer.Keep(saved)
+	if errors.Is(err, vault.ErrUnproven) {
+		f.result.Skipped = append(f.result.Skipped, detect.Finding{
+			Name: saved.Name, Class: saved.Class, Verdict: detect.Unavailable,
+			Reason: "what the reader has of it cannot be read, and it is not here to be saved anew",
+		})
+		return false, nil
+	}
+	if err != nil {
+		return false, err
 	}
 	f.placed(saved.Item)
-	return nil
+	return true, nil
 }
 
 func (f *filling) placed(it manifest.Item) {
@@ -192,8 +207,11 @@ func (f *filling) saved(n userdata.Name) (vault.Entry, bool) {
 func (f *filling) hold(finding detect.Finding, saved vault.Entry, known bool) error {
 	if known && vault.PartOf(saved.Class) == vault.PartOf(finding.Class) {
 		saved.Class = finding.Class
-		f.result.Held = append(f.result.Held, finding)
-		return f.keep(saved)
+		kept, err := f.kept(saved)
+		if kept {
+			f.result.Held = append(f.result.Held, finding)
+		}
+		return err
 	}
 	f.result.Skipped = append(f.result.Skipped, finding)
 	return nil

@@ -99,6 +99,19 @@ func (e Entry) undigested() bool {
 	return e.Type == manifest.File && e.Size > 0 && e.Digest == manifest.Digest{}
 }
 
+// Unproven is of how many items nobody knows what their contents are to be: they lay in a
+// pack that could not be read when the data set was loaded. Loading it again may help.
+func (d *DataSet) Unproven() int { return d.unproven(Critical) + d.unproven(Bulk) }
+
+func (d *DataSet) unproven(p Part) (n int) {
+	for _, it := range d.items.Items() {
+		if (Entry{Item: it}).undigested() && PartOf(it.Class) == p {
+			n++
+		}
+	}
+	return n
+}
+
 // prove fetches the packs of what has no digest yet, and returns them, sealed. A pack that is
 // damaged or missing at the reader costs the items in it, which nobody can have back
 // then, and no others: their digest stays zero, which no contents have.

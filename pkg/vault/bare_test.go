@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
 // books is a small critical part.
@@ -161,4 +162,63 @@ func TestHeldIsNotFetchedAgain(t *testing.T) {
 			t.Errorf("%s was fetched again", id)
 		}
 	}
+}
+
+// TestUnprovenIsNotWrittenDown: what nobody knows the contents of stays where it stands, and
+// is refused where its index would be written anew.
+func TestUnprovenIsNotWrittenDown(t *testing.T) {
+	b, tr := newBench(t), books()
+	d := b.full(tr)
+	e, _ := d.Entry("keys/k3")
+	id := e.Extents[0].Pack
+	sealed := b.shelf.blobs[id]
+	delete(b.shelf.blobs, id)
+	base := b.load(b.last)
+	if base.Unproven() == 0 {
+		t.Fatal("all is known")
+	}
+	e, _ = base.Entry("keys/k3")
+	keep := func(cfg WriterConfig, e Entry) error {
+		w, err := NewWriter(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.Keep(e)
+	}
+	repack, lost := b.config(base, Incremental), b.config(base, Incremental)
+	repack.Repack[Critical] = true
+	lost.Lost = map[BlobID]bool{base.parts[Critical].chain[0].id: true}
+	other := e
+	other.Mode = 0o640
+	for name, err := range map[string]error{
+		"full": keep(b.config(base, Full), e), "repacked": keep(repack, e), "its index is lost": keep(lost, e),
+		"with another mode": keep(b.config(base, Incremental), other),
+	} {
+		if !errors.Is(err, ErrUnproven) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w, err := NewWriter(b.config(base, Incremental))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range base.Entries() {
+		if err := w.Keep(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range len(tr) { // more than half of what there is
+		it := manifest.Item{Name: userdata.Name(fmt.Sprintf("keys/n%03d", i)), Class: userdata.Keys, Type: manifest.Symlink, Target: "x"}
+		if _, err := w.Add(t.Context(), it, nil); err != nil {
+			t.Fatal(err)
+		}
+		tr.link(string(it.Name), "x")
+		tr[string(it.Name)] = testFile{item: it}
+	}
+	c, _, err := w.Finish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.shelf.blobs[id] = sealed
+	b.verify(b.load(c), tr)
 }

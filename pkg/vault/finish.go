@@ -131,13 +131,7 @@ func (w *Writer) chain(ctx context.Context, p Part, d *DataSet) ([]indexInfo, er
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	var old []indexInfo
-	if w.cfg.Mode == Incremental && !w.cfg.Repack[p] {
-		old = w.cfg.Base.parts[p].chain
-	}
-	if slices.ContainsFunc(old, func(ix indexInfo) bool { return w.cfg.Lost[ix.id] }) {
-		old = nil
-	}
+	old := w.oldChain(p)
 	if len(old) == 0 {
 		return w.putIndex(ctx, indexFull, p, nil, entries)
 	}
@@ -146,11 +140,23 @@ func (w *Writer) chain(ctx context.Context, p Part, d *DataSet) ([]indexInfo, er
 		return old, nil
 	}
 	w.forgetMarks(removed, put)
-	if tooLong(old) || 2*len(put) > len(entries) {
+	if (tooLong(old) || 2*len(put) > len(entries)) && d.unproven(p) == 0 {
 		return w.putIndex(ctx, indexFull, p, nil, entries)
 	}
 	delta, err := w.putIndex(ctx, indexDelta, p, removed, put)
 	return append(slices.Clip(old), delta...), err
+}
+
+// oldChain is what the part's new indexes go on top of; nil where all of it is written anew.
+func (w *Writer) oldChain(p Part) []indexInfo {
+	if w.cfg.Mode != Incremental || w.cfg.Repack[p] {
+		return nil
+	}
+	old := w.cfg.Base.parts[p].chain
+	if slices.ContainsFunc(old, func(ix indexInfo) bool { return w.cfg.Lost[ix.id] }) {
+		return nil
+	}
+	return old
 }
 
 // forgetMarks drops the marks of contents that were replaced or removed. Where another
@@ -193,6 +199,9 @@ func tooLong(chain []indexInfo) bool {
 
 // putIndex writes an index, in as many blobs as it takes.
 func (w *Writer) putIndex(ctx context.Context, kind indexKind, p Part, removed []userdata.Name, entries []Entry) ([]indexInfo, error) {
+	if i := slices.IndexFunc(entries, Entry.undigested); i >= 0 {
+		return nil, fmt.Errorf("cannot list %q: %w", userdata.Printable(string(entries[i].Name)), ErrUnproven)
+	}
 	var infos []indexInfo
 	for _, s := range split(kind, p, w.cfg.Seq, removed, entries, w.packOrder(p)) {
 		s.bare = canBeBare(s)

@@ -14,6 +14,10 @@ import (
 // ErrWriter says that a Writer was used in a way that it cannot be.
 var ErrWriter = errors.New("writer misused")
 
+// ErrUnproven says that an entry cannot be kept in the data set: nobody knows what its
+// contents are to be, so that it could never be restored from there.
+var ErrUnproven = errors.New("the saved contents could not be read")
+
 // Blob is a sealed blob on its way to the reader.
 type Blob struct {
 	ID     BlobID
@@ -190,7 +194,8 @@ func (w *Writer) take(item manifest.Item, refs []ref) {
 // read: they are unchanged, or damaged on the device so that the last good ones
 // stand. Metadata may differ from the base's. The directories above it are kept
 // with it where they are not added. A kept entry of a full data set goes on
-// referring to the base's packs.
+// referring to the base's packs. One whose contents are not proven is kept only where the
+// index that has it stays, as it is; else it is refused with ErrUnproven.
 func (w *Writer) Keep(e Entry) error {
 	if err := w.admit(e.Item); err != nil {
 		return err
@@ -198,11 +203,21 @@ func (w *Writer) Keep(e Entry) error {
 	if w.cfg.Base == nil {
 		return fmt.Errorf("%w: there is no base to keep an entry of", ErrWriter)
 	}
+	if e.undigested() && !w.stays(e) {
+		return fmt.Errorf("cannot keep %q: %w", userdata.Printable(string(e.Name)), ErrUnproven)
+	}
 	if err := checkContents(e, w.sizesOf(PartOf(e.Class))); err != nil {
 		return err
 	}
 	w.take(e.Item, refsTo(e))
 	return nil
+}
+
+// stays tells whether no index is written that says anything of the entry.
+func (w *Writer) stays(e Entry) bool {
+	old := w.oldChain(PartOf(e.Class))
+	was, ok := w.cfg.Base.Entry(e.Name)
+	return ok && was.identical(e) && len(old) > 0 && len(old) < MaxChain/2
 }
 
 func (w *Writer) sizesOf(p Part) map[BlobID]uint32 {

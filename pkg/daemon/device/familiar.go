@@ -50,7 +50,7 @@ func (f *familiar) knows(s *session.Session, v vault.VaultID, head vault.Snapsho
 func (d *Daemon) recognize(s *session.Session) (v opened, ds *vault.DataSet, since time.Time, known bool) {
 	v, have, err := d.own()
 	ds = d.book.current()
-	if err != nil || !have || ds == nil || d.rotating() || !d.sameSlots() {
+	if err != nil || !have || ds == nil || ds.Unproven() > 0 || d.rotating() || !d.sameSlots() {
 		return opened{}, nil, time.Time{}, false
 	}
 	since, known = d.familiar.knows(s, v.id, ds.Header().Snapshot)

@@ -227,7 +227,8 @@ func (d *Daemon) head(ctx context.Context, s *session.Session, v opened) (*vault
 	return d.headOf(ctx, s, v, mine)
 }
 
-// headOf is head, of a vault that the reader has told of already; nil for none.
+// headOf is head, of a vault that the reader has told of already; nil for none. What is in
+// memory and not proven is loaded again: by now the reader may have what it lacked.
 func (d *Daemon) headOf(ctx context.Context, s *session.Session, v opened, mine *session.Vault) (*vault.DataSet, error) {
 	if mine == nil || mine.Head == nil {
 		return nil, nil
@@ -239,8 +240,12 @@ func (d *Daemon) headOf(ctx context.Context, s *session.Session, v opened, mine 
 			return ds, err
 		}
 	}
-	if ds := d.book.current(); ds != nil && ds.Header().Snapshot == id {
-		return ds, nil
+	ours := d.book.current()
+	if ours != nil && ours.Header().Snapshot != id {
+		ours = nil
+	}
+	if ours != nil && ours.Unproven() == 0 {
+		return ours, nil
 	}
 	prepared, err := d.state.dataSet(keyPrepared)
 	if err != nil {
@@ -252,7 +257,11 @@ func (d *Daemon) headOf(ctx context.Context, s *session.Session, v opened, mine 
 		}
 		return prepared, d.adopt(prepared, t)
 	}
-	return d.load(ctx, s, v, *mine.Head)
+	ds, err := d.load(ctx, s, v, *mine.Head)
+	if err == nil && ours != nil && ds.Unproven() >= ours.Unproven() {
+		return ours, nil
+	}
+	return ds, err
 }
 
 // follow returns the newest data set at the reader, nil for none, and makes it
@@ -275,7 +284,8 @@ func (d *Daemon) followOf(ctx context.Context, s *session.Session, v opened, min
 		return base, nil // no reference: it does not tell of all that there is to be
 	}
 	ours := d.book.current()
-	if ours != nil && ours.Header().Seq >= base.Header().Seq {
+	better := ours != nil && ours.Header().Snapshot == base.Header().Snapshot && base.Unproven() < ours.Unproven()
+	if ours != nil && ours.Header().Seq >= base.Header().Seq && !better {
 		if ours.Header().Seq > base.Header().Seq {
 			d.log.Warn("the reader's newest snapshot is older than the newest that this device knows",
 				"reader", base.Header().Seq, "device", ours.Header().Seq)
