@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -287,5 +288,28 @@ func TestItemThatNoDataSetCanHoldCostsNoOther(t *testing.T) {
 	}
 	if _, _, err := w.Finish(context.Background()); err != nil {
 		t.Errorf("the others were not saved: %v", err)
+	}
+}
+
+// TestRootThatBecomesServiceBooks shares no pack with the keys from then on: the card may
+// have room for the one and not for the other.
+func TestRootThatBecomesServiceBooks(t *testing.T) {
+	p := newPhone(t)
+	p.write("net/home", "ssid=home\n")
+	roots := []userdata.Root{
+		{Name: "keys", Class: userdata.Keys, Path: filepath.Join(p.dir, "keys")},
+		{Name: "net", Class: userdata.Keys, Path: filepath.Join(p.dir, "net")},
+	}
+	for _, class := range []userdata.Class{userdata.Keys, userdata.ServiceBooks} {
+		roots[1].Class = class
+		var err error
+		p.space, err = userdata.NewSpace(roots)
+		p.must(err)
+		p.scan = scan.New(p.space, time.Now, nil)
+		p.backUp(false)
+	}
+	keys := p.base.Packs("keys/a", "keys/b")
+	if net := p.base.Packs("net/home"); len(net) != 1 || slices.Contains(keys, net[0]) {
+		t.Errorf("service books in %v, keys in %v", net, keys)
 	}
 }

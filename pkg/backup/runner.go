@@ -162,7 +162,7 @@ func (f *filling) place(ctx context.Context, n userdata.Name) error {
 // carries tells whether the contents that the base has will do.
 func (f *filling) carries(saved vault.Entry, item manifest.Item) bool {
 	part := vault.PartOf(item.Class)
-	return !f.Full && !f.Repack[part] && !saved.In(f.Lost) && vault.PartOf(saved.Class) == part && saved.SameContents(item)
+	return !f.Full && !f.Repack[part] && !saved.In(f.Lost) && vault.Together(saved.Class, item.Class) && saved.SameContents(item)
 }
 
 // keep carries an entry of the base over. One of which nobody knows what it is to be

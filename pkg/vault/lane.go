@@ -27,6 +27,9 @@ func laneOf(c userdata.Class) lane {
 	return bulkLane
 }
 
+// Together tells whether contents of two classes may lie in one pack.
+func Together(a, b userdata.Class) bool { return laneOf(a) == laneOf(b) }
+
 func (l lane) part() Part {
 	if l == bulkLane {
 		return Bulk

@@ -24,7 +24,7 @@ func (w *Writer) before(p *packer, item manifest.Item) (Entry, *blockIndex, bool
 		return Entry{}, nil, false
 	}
 	e, ok := p.base.Entry(item.Name)
-	if !ok || e.Type != manifest.File || PartOf(e.Class) != p.part || e.In(p.lost) || scattered(e) {
+	if !ok || e.Type != manifest.File || laneOf(e.Class) != p.lane || e.In(p.lost) || scattered(e) {
 		return Entry{}, nil, false
 	}
 	index, ok := parseMarks(w.cfg.Marks.Marks(e.Digest), e.Size)

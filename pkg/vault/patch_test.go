@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
+	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
 // memoryMarks is a MarkStore without a disk.
@@ -196,4 +197,34 @@ func FuzzMarks(f *testing.F) {
 			t.Errorf("%d blocks", x.count)
 		}
 	})
+}
+
+// TestPatchKeepsToItsLane refers to no keys' pack from a file that has become a service book.
+func TestPatchKeepsToItsLane(t *testing.T) {
+	b, marks := newBench(t), memoryMarks{}
+	tr := tree{}
+	tr.file("keys/a", noise(5, 20<<10))
+	tr.file("keys/b", noise(6, 700))
+	cfg := b.config(nil, Full)
+	cfg.Marks = marks
+	_, base := b.write(cfg, tr)
+	moved := tree{}
+	for name, f := range tr {
+		f.item.Class = userdata.ServiceBooks
+		moved[name] = f
+	}
+	f := moved["keys/a"]
+	f.body = append(slices.Clone(f.body), 1)
+	f.item.Size++
+	moved["keys/a"] = f
+	cfg = b.config(base, Incremental)
+	cfg.Marks = marks
+	_, d := b.write(cfg, moved)
+	before := base.Packs("keys/a", "keys/b")
+	for _, id := range d.Packs("keys/a", "keys/b") {
+		if slices.Contains(before, id) {
+			t.Errorf("pack %s has keys and service books", id)
+		}
+	}
+	b.verify(d, moved)
 }
