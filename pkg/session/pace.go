@@ -44,10 +44,13 @@ func roundPiece(speed float64, in time.Duration) int {
 	return n
 }
 
-// How much has to be written, or how long that has to take, before the speed is judged.
+// How much has to be written, or how long that has to take, before the speed is judged; and
+// after which pause what was written before counts no more: the link was not filled, and its
+// buffers swallow what comes next.
 const (
 	judgedBytes = 256 << 10
 	judgedTime  = 20 * time.Millisecond
+	judgedPause = 20 * time.Millisecond
 )
 
 // maxHold bounds how long a piece waits for the one before: the call that it belongs to
@@ -65,6 +68,7 @@ type pacer struct {
 	more  chan struct{} // closed and replaced when it has taken some
 	bytes int           // since the speed was last judged
 	busy  time.Duration // writing them
+	last  time.Time     // when the last write ended
 }
 
 func newPacer(setBuffer func(int)) *pacer {
@@ -91,6 +95,11 @@ func (p *pacer) wrote(bytes int, took time.Duration) {
 	p.taken += uint64(bytes)
 	close(p.more)
 	p.more = make(chan struct{})
+	now := time.Now()
+	if now.Add(-took).Sub(p.last) > judgedPause {
+		p.bytes, p.busy = 0, 0
+	}
+	p.last = now
 	p.bytes += bytes
 	p.busy += took
 	if p.bytes >= judgedBytes || p.busy >= judgedTime {

@@ -39,6 +39,28 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// TestPaceOfSmallCalls: what never fills the link says nothing about its speed, however
+// much of it there is.
+func TestPaceOfSmallCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer(nil)
+		for range 2000 {
+			p.wrote(500, 10*time.Microsecond)
+			time.Sleep(time.Second)
+		}
+		if p.pace != paceOf(usualLink) {
+			t.Errorf("%+v after calls alone", p.pace)
+		}
+		for range 100 { // back to back
+			time.Sleep(2 * time.Millisecond)
+			p.wrote(20_000, 2*time.Millisecond)
+		}
+		if !p.pace.free {
+			t.Errorf("%+v on a fast link", p.pace)
+		}
+	})
+}
+
 // TestThrough holds bulk data back until the link has taken them, and not for ever.
 func TestThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
