@@ -91,7 +91,8 @@ func TestFetchesNotFarAhead(t *testing.T) {
 	}
 }
 
-// TestEndsWhileItIsAhead ends a restore whose fetching waits for the medium.
+// TestEndsWhileItIsAhead ends a restore whose fetching waits for the medium. What has come is
+// kept, be there room for more or not: it is not sent again.
 func TestEndsWhileItIsAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ids, uses := make([]vault.BlobID, 100), make(map[vault.BlobID]int)
@@ -99,8 +100,9 @@ func TestEndsWhileItIsAhead(t *testing.T) {
 			ids[i] = vault.BlobID(vault.NewSnapshotID())
 			uses[ids[i]] = 1
 		}
+		dir, given := t.TempDir(), 0
 		open := func(_ vault.BlobID, sealed []byte) ([]byte, error) { return sealed, nil }
-		c, err := reprovision.NewPackCache(t.TempDir(), open, uses)
+		c, err := reprovision.NewPackCache(dir, open, uses)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,6 +111,7 @@ func TestEndsWhileItIsAhead(t *testing.T) {
 		go func() {
 			done <- c.Fill(ctx, ids, func(_ context.Context, want []vault.BlobID, got func(vault.BlobID, []byte) error) error {
 				for _, id := range want {
+					given++
 					if err := got(id, make([]byte, packBytes)); err != nil {
 						return err
 					}
@@ -120,6 +123,9 @@ func TestEndsWhileItIsAhead(t *testing.T) {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("Fill: %v", err)
+		}
+		if held := onDisk(t, dir); held != int64(given*packBytes) {
+			t.Errorf("%d packs came, and %d bytes of them are kept", given, held)
 		}
 	})
 }

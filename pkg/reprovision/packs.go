@@ -89,8 +89,9 @@ func (c *PackCache) wake() {
 	c.signal = make(chan struct{})
 }
 
-// put stores a pack that opens, as soon as there is room for it. One that does not open
-// never reaches the disk, and costs only the items that need it.
+// put stores a pack that opens, as soon as there is room for it, or when the restore ends
+// before that: what has come is not sent again. One that does not open never reaches the
+// disk, and costs only the items that need it.
 func (c *PackCache) put(ctx context.Context, id vault.BlobID, sealed []byte) error {
 	plain, err := c.open(id, sealed)
 	if err != nil {
@@ -98,8 +99,12 @@ func (c *PackCache) put(ctx context.Context, id vault.BlobID, sealed []byte) err
 		return nil
 	}
 	if err := c.mayGoAhead(ctx); err != nil {
-		return err
+		return errors.Join(err, c.store(id, sealed, plain))
 	}
+	return c.store(id, sealed, plain)
+}
+
+func (c *PackCache) store(id vault.BlobID, sealed, plain []byte) error {
 	if err := renameio.WriteFile(c.path(id), sealed, 0o600); err != nil {
 		return fmt.Errorf("cannot keep a pack: %w", err)
 	}
