@@ -7,25 +7,34 @@ import (
 	"github.com/reprovision/reprovision/pkg/reprovision"
 )
 
-// What a restore has for itself after it gave way, at the least and at the most.
+// What a restore has for itself after it gave way, at the least; and at the most, should
+// a clock say that it was kept for days.
 const (
 	shareLeast = time.Second
-	shareMost  = 30 * time.Second
+	shareMost  = 30 * time.Minute
 )
 
 // share sees to it that giving way, however often it is asked for, costs a restore
 // at most half of its time: before it gives way again it goes on for as long as it was
-// kept from it. What comes first it gives way to at once.
+// kept from it, by those it gave way to and by having to look anew after them. What comes
+// first it gives way to at once. How long the reader was away counts for nothing.
 type share struct {
-	gave time.Time // way, the last time
+	gave bool
+	lost time.Duration // since it gave way, the last time
 }
 
-// own is how long the restore that goes on at that time does so whatever waits.
-func (s share) own(now time.Time) time.Duration {
-	if s.gave.IsZero() {
+// begin notes that the restore gives way.
+func (s *share) begin() { s.gave, s.lost = true, 0 }
+
+// cost notes for how long the restore was kept from going on.
+func (s *share) cost(d time.Duration) { s.lost += max(d, 0) }
+
+// own is how long the restore that goes on does so whatever waits.
+func (s *share) own() time.Duration {
+	if !s.gave {
 		return 0
 	}
-	return min(max(now.Sub(s.gave), shareLeast), shareMost)
+	return min(max(s.lost, shareLeast), shareMost)
 }
 
 // settle begins the part of a restore that takes long: from now on others come first.
@@ -39,7 +48,9 @@ func (r *restoreRun) settle() {
 // that were fetched, the quarantine.
 func (r *restoreRun) giveWay(ctx context.Context) (reprovision.Event, error) {
 	r.log.Info("reprovision gives way", "verified", len(r.verified), "planned", len(r.wanted))
-	r.share.gave = r.now()
+	r.share.begin()
+	begun := r.now()
+	defer func() { r.share.cost(r.now().Sub(begun)) }()
 	gone := r.ops.aside(activityReprovision)
 	defer gone()
 	r.ticket.end()

@@ -10,20 +10,30 @@ import (
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
 
-// TestShare wants the first to come to wait for nothing, and a storm to cost half of the time.
+// TestShare wants the first to come to wait for nothing, and a storm to cost half of the
+// time, however long each look takes.
 func TestShare(t *testing.T) {
-	now := time.Unix(1_700_000_000, 0)
 	var s share
-	if got := s.own(now); got != 0 {
+	s.cost(time.Minute) // the look before the first plan
+	if got := s.own(); got != 0 {
 		t.Errorf("%v for itself at first", got)
 	}
-	s.gave = now
 	for away, want := range map[time.Duration]time.Duration{
-		0: shareLeast, 10 * time.Millisecond: shareLeast, 7 * time.Second: 7 * time.Second, time.Hour: shareMost,
+		-time.Hour: shareLeast, 0: shareLeast, 10 * time.Millisecond: shareLeast, 7 * time.Second: 7 * time.Second,
+		90 * time.Second: 90 * time.Second, 100 * time.Hour: shareMost,
 	} {
-		if got := s.own(now.Add(away)); got != want {
+		s.begin()
+		s.cost(away)
+		s.cost(0)
+		if got := s.own(); got != want {
 			t.Errorf("%v for itself after %v, want %v", got, away, want)
 		}
+	}
+	s.begin()
+	s.cost(20 * time.Second)
+	s.cost(40 * time.Second)
+	if got := s.own(); got != time.Minute {
+		t.Errorf("%v for itself after those it gave way to and a look", got)
 	}
 }
 

@@ -300,9 +300,11 @@ func (r *restoreRun) ask(ctx context.Context, summary busapi.ReprovisionResult) 
 
 func (r *restoreRun) makePlan(ctx context.Context) error {
 	var err error
+	begun := r.now()
 	if r.sight, err = r.inspect(ctx, look{why: "reprovision", critical: true}); err != nil {
 		return err
 	}
+	r.share.cost(r.now().Sub(begun))
 	saved := r.dataSet.Manifest()
 	for _, n := range r.sel.Below {
 		if !slices.ContainsFunc(saved.Items(), func(it manifest.Item) bool { return it.Name.Below(n) }) {
@@ -370,7 +372,7 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 	run := r.kept
 	q := session.BlobQuery{Vault: r.vault.id, Snapshot: r.dataSet.Header().Snapshot}
 	fetch := parts{r.packsOf(r.job.Run), r.openPack}.fetch(r.session.Get, q)
-	bid, stop := r.ticket.bidden(ctx, r.share.own(r.now()))
+	bid, stop := r.ticket.bidden(ctx, r.share.own())
 	defer stop()
 	restorer := &reprovision.Restorer{
 		Space: r.space, DataSet: r.dataSet, Run: run, Hook: r.takeUp, Reread: r.reread, Log: r.log,
