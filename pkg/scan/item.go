@@ -75,6 +75,7 @@ func (w *walk) file(ctx context.Context, d dir, name userdata.Name, base string,
 		name = known.name // so that it is in memory once
 		if !w.opts.deep(d.class) && known.trusted(observe(st)) {
 			w.keep(d, name, st, at, &known.Entry)
+			w.progress(st.Size)
 			return nil
 		}
 	}

@@ -72,6 +72,7 @@ func (w *walk) digest(ctx context.Context, fd int, size int64) (d manifest.Diges
 			break
 		}
 		w.res.BytesRead += int64(n)
+		w.progress(size - left)
 		w.sum.Write(w.buf[:n])
 		if err := w.pace.spend(ctx, n); err != nil {
 			return d, err

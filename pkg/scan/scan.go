@@ -33,6 +33,10 @@ type Options struct {
 	// With a Rate it is one in any case. Only one is looked at by the caller's
 	// goroutine, and with the priority of its thread.
 	Hands int
+	// Progress is told of contents that were looked through: how many bytes more, none of
+	// them twice. What the cache vouches for counts as soon as it is met. It may be called from several
+	// goroutines at once; nil for nobody.
+	Progress func(bytes int64)
 }
 
 func (o Options) deep(c userdata.Class) bool { return o.Deep || o.DeepCritical && c.Critical() }

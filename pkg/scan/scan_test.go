@@ -7,7 +7,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -340,5 +342,33 @@ func TestTenThousandFiles(t *testing.T) {
 	again := mustScan(t, s, res.Cache, scan.Options{})
 	if d := manifest.Diff(res.Manifest, again.Manifest); !d.Empty() || again.FilesRead != 0 {
 		t.Errorf("the quick scan read %d files and saw %+v", again.FilesRead, d)
+	}
+}
+
+// TestProgressCountsEachByteOnce, whether it is read or the cache vouches for it, and
+// whoever reads it.
+func TestProgressCountsEachByteOnce(t *testing.T) {
+	s, dir := newScanner(t, later)
+	var want int64
+	for i := range 40 {
+		b := make([]byte, i*9_000)
+		want += int64(len(b))
+		if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var cache scan.Cache
+	for _, opts := range []scan.Options{{}, {Hands: 4}, {Deep: true, Hands: 4}} {
+		var got atomic.Int64
+		opts.Progress = func(bytes int64) {
+			if bytes <= 0 {
+				t.Errorf("%d bytes", bytes)
+			}
+			got.Add(bytes)
+		}
+		res := mustScan(t, s, cache, opts)
+		if cache = res.Cache; got.Load() != want {
+			t.Errorf("%d of %d bytes", got.Load(), want)
+		}
 	}
 }

@@ -39,8 +39,9 @@ type walk struct {
 	dents []byte // directory entries
 	pace  pacer
 
-	out *harvest
-	res Result
+	out  *harvest
+	res  Result
+	told int64 // bytes of the file at hand that Progress knows of
 
 	hands []*walk // further ones, for what is looked at side by side
 }
@@ -105,6 +106,14 @@ func (w *walk) children(ctx context.Context, d dir) (subdirs []string, listed bo
 	}
 }
 
+// progress tells how many bytes of the file at hand were looked through.
+func (w *walk) progress(bytes int64) {
+	if more := bytes - w.told; more > 0 && w.opts.Progress != nil {
+		w.told = bytes
+		w.opts.Progress(more)
+	}
+}
+
 // entry looks at one entry of a directory and tells whether it is a directory in
 // turn. An entry that changes while it is read is read again.
 func (w *walk) entry(ctx context.Context, d dir, base string) (isDir bool, err error) {
@@ -113,6 +122,7 @@ func (w *walk) entry(ctx context.Context, d dir, base string) (isDir bool, err e
 		w.problem(d.name+"/"+userdata.Name(base), BadName, err)
 		return false, ctx.Err()
 	}
+	w.told = 0
 	for attempt := range maxAttempts {
 		if attempt > 0 {
 			if err := sleep(ctx, firstPause<<(attempt-1)); err != nil {

@@ -20,7 +20,8 @@ import (
 
 // Check says what is damaged or changed now.
 func (d *Daemon) Check(ctx context.Context, deep bool) (busapi.CheckResult, error) {
-	seen, err := d.lookOnce(ctx, look{why: "check", deep: deep, urgent: true})
+	defer d.gauge.end(activityCheck)
+	seen, err := d.lookOnce(ctx, look{why: "check", deep: deep, urgent: true, shown: true})
 	if err != nil {
 		return busapi.CheckResult{}, translate(err)
 	}

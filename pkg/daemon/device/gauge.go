@@ -1,7 +1,9 @@
 package device
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/busapi"
@@ -42,20 +44,25 @@ func (g *gauge) set(operation string, done, total int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	if operation != activityReprovision && g.last.Operation == activityReprovision {
+	if weight(g.last.Operation) > weight(operation) {
 		return // one figure: that of what is more important
 	}
 	if g.last.Operation != operation {
 		g.last, g.seen, g.told = busapi.Progress{Operation: operation}, []reading{{now, done}}, time.Time{}
 	}
+	whole := done >= total && g.last.Done < g.last.Total
 	g.last.Done, g.last.Total = max(g.last.Done, done), total
-	whole := done >= total
 	if now.Sub(g.told) < gaugePause && !whole {
 		return
 	}
 	g.told = now
 	g.measure(now)
 	g.tell(g.last)
+}
+
+// weight is how much the owner cares for the figure of an operation.
+func weight(operation string) int {
+	return slices.Index([]string{activityCheck, activityBackup, activityReprovision}, operation)
 }
 
 // measure takes a reading and works out the rate; mu is held.
@@ -80,5 +87,20 @@ func (g *gauge) end(operation string) {
 	if g.last.Operation == operation {
 		g.last = busapi.Progress{}
 		g.tell(g.last)
+	}
+}
+
+// lookedThrough tells the gauge how far a look is that the owner waits for; nil for others.
+// How much there is to look through is known from the last one only: until more than that
+// has come, it counts.
+func (d *Daemon) lookedThrough(l look) func(bytes int64) {
+	if !l.shown {
+		return nil
+	}
+	var done atomic.Int64
+	most := d.book.reference().Manifest.Bytes()
+	return func(bytes int64) {
+		now := done.Add(bytes)
+		d.gauge.set(activityCheck, now, max(most, now))
 	}
 }

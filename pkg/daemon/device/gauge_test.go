@@ -47,11 +47,48 @@ func TestGauge(t *testing.T) {
 	if last := told[len(told)-1]; last.Done != 7 || last.TimeLeft != -1 {
 		t.Errorf("another: %+v", last)
 	}
+	g.end("backup")
+	g.set("check", 5, 10)
+	told = nil
+	g.set("backup", 8, 10) // more important
+	g.set("check", 10, 10)
+	g.end("check")
+	if len(told) != 1 || told[0].Operation != "backup" {
+		t.Errorf("a check beside a backup: %+v", told)
+	}
+	told = nil
+	g.set("backup", 10, 10)
+	g.set("backup", 12, 12) // there was more than was known of
+	g.set("backup", 13, 13)
+	if len(told) != 1 {
+		t.Errorf("at the end: %+v", told)
+	}
 	g.set("reprovision", 1, 10) // more important
 	told = nil
 	g.set("backup", 10, 10)
 	g.end("backup")
 	if len(told) != 0 {
 		t.Errorf("two operations at once: %+v", told)
+	}
+}
+
+// TestCheckIsShown wants a check that the owner asked for to tell how far it is, and no
+// other look.
+func TestCheckIsShown(t *testing.T) {
+	r := newRig(t)
+	r.write("a", "contents")
+	r.backUp()
+	var told []busapi.Progress
+	r.d.gauge.tell = func(p busapi.Progress) { told = append(told, p) }
+	if _, err := r.d.Check(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	want := busapi.Progress{Operation: "check", Done: 8, Total: 8}
+	if len(told) != 2 || told[0].Operation != want.Operation || told[0].Done != want.Done || told[0].Total != want.Total || told[1] != (busapi.Progress{}) {
+		t.Errorf("told %+v", told)
+	}
+	told = nil
+	if _, err := r.d.lookOnce(t.Context(), look{why: "watch", deep: true}); err != nil || len(told) > 0 {
+		t.Errorf("told %+v, %v", told, err)
 	}
 }

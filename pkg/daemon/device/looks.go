@@ -13,6 +13,7 @@ type look struct {
 	deep     bool // read every byte of everything
 	critical bool // read every byte of the service books and keys
 	urgent   bool // what takes long makes way for it
+	shown    bool // the owner waits, and is shown how far it is
 	// names are where something has happened; none stands for anywhere.
 	names []userdata.Name
 }
@@ -26,6 +27,7 @@ func (l look) with(m look) look {
 		m.why = l.why
 	}
 	m.deep, m.critical, m.urgent = m.deep || l.deep, m.critical || l.critical, m.urgent || l.urgent
+	m.shown = m.shown || l.shown
 	if len(l.names) == 0 || len(m.names) == 0 || len(l.names)+len(m.names) > fewNames {
 		m.names = nil
 	} else {

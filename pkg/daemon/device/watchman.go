@@ -189,7 +189,7 @@ func (d *Daemon) glance(ctx context.Context, l look, cache scan.Cache) (sight, e
 		v = new(view)
 		d.book.blur() // the old view need not be in memory beside the new one
 		start := time.Now()
-		v.now, err = d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep, DeepCritical: l.critical, Hands: runtime.GOMAXPROCS(0)})
+		v.now, err = d.scanner.Scan(ctx, cache, scan.Options{Deep: l.deep, DeepCritical: l.critical, Hands: runtime.GOMAXPROCS(0), Progress: d.lookedThrough(l)})
 		v.took = time.Since(start)
 	}
 	if err != nil {
