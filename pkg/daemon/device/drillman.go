@@ -36,10 +36,16 @@ func (d *Daemon) driller(ctx context.Context) error {
 			last, known := d.lastDrill()
 			return time.Unix(last.Time, 0), known
 		},
-		ready: func() bool { return d.keeper.current() != nil && d.book.current() != nil },
+		ready: d.mayDrill,
 		drill: func(ctx context.Context) error { _, err := d.Verify(ctx, 0); return err },
 	}
 	return m.run(ctx)
+}
+
+// mayDrill tells whether the reader is there, has something, and is not busy with a restore: a
+// drill takes half of the link from it, and a restore proves more than any drill.
+func (d *Daemon) mayDrill() bool {
+	return d.keeper.current() != nil && d.book.current() != nil && !d.ops.restoring()
 }
 
 // maybeDrill has the drillman see whether it can make a drill that is due.

@@ -134,3 +134,34 @@ func TestDrillInTime(t *testing.T) {
 		})
 	})
 }
+
+// TestNoDrillDuringARestore: what a drill takes of the link it takes from the restore. The end
+// of one has the drillman look again.
+func TestNoDrillDuringARestore(t *testing.T) {
+	r := newRig(t)
+	r.write("id_ed25519", "a key")
+	r.backUp()
+	if !r.d.mayDrill() {
+		t.Fatal("no drill after a backup")
+	}
+	restoring := r.d.ops.enter(activityReprovision, rankUrgent)
+	if r.d.mayDrill() {
+		t.Error("a drill would begin during a restore")
+	}
+	restoring.end()
+	select {
+	case <-r.d.drills:
+	default:
+	}
+	if _, err := r.d.restore(t.Context(), &restoreRun{Daemon: r.d, confirmed: true}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-r.d.drills:
+	default:
+		t.Error("nobody tells of the end of a restore")
+	}
+	if !r.d.mayDrill() {
+		t.Error("no drill after a restore")
+	}
+}

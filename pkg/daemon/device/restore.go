@@ -59,6 +59,7 @@ func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.Reprovision
 	if r.ticket == nil {
 		r.ticket = d.ops.enter(activityReprovision, rankUrgent)
 	}
+	defer d.maybeDrill() // which waits for the end of this
 	defer func() { r.ticket.end() }()
 	r.lasting = max(r.lasting, rankOwner)
 	if r.settled == nil {
