@@ -7,11 +7,17 @@ import (
 
 // Display holds what is shown now and tells those who watch. Its methods may be
 // called from any goroutine. The methods Show and Clear are what pairing calls.
+//
+// What is shown is what matters most of what it was told: a pairing that goes on, data
+// that move, how the last pairing ended, an alert, and else the idle display.
 type Display struct {
 	mu       sync.Mutex
 	view     View
+	pairing  View // Address, Passcode, Paired, Failed or the zero View
+	progress View // Progress or the zero View
 	notice   string
 	alert    string // goes before the notice
+	card     string
 	watchers []chan View
 }
 
@@ -37,56 +43,83 @@ func (d *Display) ShowPaired(name string) { d.show(View{State: Paired, Name: nam
 // ShowFailed shows why the pairing came to nothing.
 func (d *Display) ShowFailed(reason string) { d.show(View{State: Failed, Reason: reason}) }
 
-// Clear goes back to idle, or to the alert. Nothing of a passcode is left.
-func (d *Display) Clear() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.put(d.idle())
-}
+// Clear ends what was shown of a pairing. Nothing of a passcode is left.
+func (d *Display) Clear() { d.show(View{}) }
+
+func (d *Display) show(v View) { d.change(func() { d.pairing = v }) }
 
 // SetAlert says what is wrong whenever no pairing goes on; empty for nothing.
+// How the last pairing ended gives way to it.
 func (d *Display) SetAlert(reason string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.alert = reason
-	if s := d.view.State; s != Address && s != Passcode {
-		d.put(d.idle())
-	}
-}
-
-func (d *Display) idle() View {
-	if d.alert != "" {
-		return View{State: Alert, Reason: d.alert}
-	}
-	return View{State: Idle}
+	d.change(func() {
+		d.alert = reason
+		d.endPairing()
+	})
 }
 
 // SetNotice says what is shown while nothing else is: that a backup is overdue, and
 // whose. Empty takes it back. That a device was paired some time ago gives way to it.
 func (d *Display) SetNotice(text string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.notice = text
-	if d.view.State == Idle || d.view.State == Paired && text != "" {
-		d.put(d.idle())
+	d.change(func() {
+		d.notice = text
+		if text != "" && d.pairing.State == Paired {
+			d.pairing = View{}
+		}
+	})
+}
+
+// SetCard says how the card stands, for the idle display.
+func (d *Display) SetCard(text string) { d.change(func() { d.card = text }) }
+
+// SetProgress says how many bytes a device has saved or restored so far. How the last
+// pairing ended gives way to it.
+func (d *Display) SetProgress(task Task, name string, bytes int64) {
+	d.change(func() {
+		d.progress = View{State: Progress, Task: task, Name: name, Bytes: bytes}
+		d.endPairing()
+	})
+}
+
+// EndProgress says that no data move any more.
+func (d *Display) EndProgress() { d.change(func() { d.progress = View{} }) }
+
+// endPairing lets go of how the last pairing ended; mu is held.
+func (d *Display) endPairing() {
+	if !d.pairs() {
+		d.pairing = View{}
 	}
 }
 
-func (d *Display) show(v View) {
+func (d *Display) pairs() bool { return d.pairing.State == Address || d.pairing.State == Passcode }
+
+// change does something and tells the watchers if that changes what is shown.
+func (d *Display) change(do func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.put(v)
-}
-
-// put shows a view; mu is held.
-func (d *Display) put(v View) {
-	if v.State == Idle {
-		v.Notice = d.notice
+	do()
+	v := d.top()
+	if v == d.view {
+		return
 	}
 	d.view = v
 	for _, w := range d.watchers {
 		replace(w, v)
 	}
+}
+
+// top is what matters most; mu is held.
+func (d *Display) top() View {
+	switch {
+	case d.pairs():
+		return d.pairing
+	case d.progress.State != "":
+		return d.progress
+	case d.pairing.State != "":
+		return d.pairing
+	case d.alert != "":
+		return View{State: Alert, Reason: d.alert}
+	}
+	return View{State: Idle, Notice: d.notice, Card: d.card}
 }
 
 // Watch gives the current view at once and then each new one. A slow receiver
@@ -110,7 +143,7 @@ func (d *Display) Watch() (views <-chan View, stop func()) {
 }
 
 // replace puts v into a channel of one place, in place of what nobody took.
-// Only show and Watch send, and both hold the lock.
+// Only change and Watch send, and both hold the lock.
 func replace(w chan View, v View) {
 	select {
 	case <-w:

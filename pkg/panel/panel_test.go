@@ -2,6 +2,7 @@ package panel
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +33,10 @@ func TestLines(t *testing.T) {
 			[]string{"Paired with", "", "Grete's phone in the", "kitchen"}},
 		{"failed", View{State: Failed, Reason: "wrong passcode"}, []string{"Pairing failed", "", "wrong passcode"}},
 		{"alert", View{State: Alert, Reason: "from phone"}, []string{"Wrong passcode", "", "from phone"}},
+		{"card", View{State: Idle, Card: "No card"}, []string{"Smart card reader", "", "Press the button", "to pair a device.", "", "No card"}},
+		{"full with a card", View{State: Idle, Notice: strings.Repeat("x", 200), Card: "No card"}, []string{"Backup overdue", "", strings.Repeat("x", 21),
+			strings.Repeat("x", 21), strings.Repeat("x", 21), strings.Repeat("x", 20) + "…", "", "Bring the device near"}},
+		{"saving", View{State: Progress, Task: Saving, Name: "phone", Bytes: 2_400_000}, []string{"Saving", "", "phone", "", "2.4 MB"}},
 		{"no name", View{State: Paired}, []string{"Paired with", ""}},
 		{"escape codes", View{State: Paired, Name: "\x1b[2Jx\ny\u202eabc\xff"}, []string{"Paired with", "", "?[2Jx y?abc?"}},
 		{"wide", View{State: Paired, Name: strings.Repeat("日", 11)},
@@ -53,6 +58,43 @@ func TestGroup(t *testing.T) {
 	for in, want := range map[string]string{"": "", "12": "12", "1234": "1234", "12345": "1234 5", "12345678": "1234 5678"} {
 		if got := group(in); got != want {
 			t.Errorf("group(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{
+		-1: "0 B", 0: "0 B", 999: "999 B", 1000: "1.0 kB", 9949: "9.9 kB", 9950: "10 kB", 999_499: "999 kB", 999_500: "1.0 MB",
+		42_400_000: "42 MB", 1 << 40: "1.1 TB", math.MaxInt64: "9.2 EB",
+	} {
+		if got := Size(n); got != want || len(got) > 6 {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}
+
+// TestProgress shows data that move unless a pairing goes on.
+func TestProgress(t *testing.T) {
+	d := New()
+	moving := View{State: Progress, Task: Saving, Name: "phone", Bytes: 5}
+	for _, c := range []struct {
+		do   func()
+		want View
+	}{
+		{func() { d.SetCard("No card") }, View{State: Idle, Card: "No card"}},
+		{func() { d.SetProgress(Saving, "phone", 5) }, moving},
+		{func() { d.SetAlert("wrong") }, moving},
+		{func() { d.ShowPasscode("123456") }, View{State: Passcode, Passcode: "123456"}},
+		{func() { d.SetProgress(Saving, "phone", 9) }, View{State: Passcode, Passcode: "123456"}},
+		{func() { d.ShowPaired("tablet") }, View{State: Progress, Task: Saving, Name: "phone", Bytes: 9}},
+		{d.EndProgress, View{State: Paired, Name: "tablet"}},
+		{func() { d.SetProgress(Restoring, "tablet", 1) }, View{State: Progress, Task: Restoring, Name: "tablet", Bytes: 1}},
+		{d.EndProgress, View{State: Alert, Reason: "wrong"}},
+		{func() { d.SetAlert("") }, View{State: Idle, Card: "No card"}},
+	} {
+		c.do()
+		if got := d.View(); got != c.want {
+			t.Errorf("shows %+v, want %+v", got, c.want)
 		}
 	}
 }

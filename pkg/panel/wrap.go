@@ -17,19 +17,20 @@ const maxCluster = 16
 
 const ellipsis = "…"
 
-// wrap breaks a text from anywhere into at most rows lines. Words stay whole
-// where they fit a line; what does not fit at all ends in an ellipsis.
-func wrap(text string, rows int) []string {
+// Wrap breaks a text from anywhere into at most rows lines of at most that many
+// columns. Words stay whole where they fit a line; what does not fit at all ends in
+// an ellipsis. Control characters and what piles up over other lines are replaced.
+func Wrap(text string, columns, rows int) []string {
 	var lines []string
 	var line string
 	width := 0
 	for _, word := range strings.Fields(clean(text)) {
-		for _, part := range split(word) {
+		for _, part := range split(word, columns) {
 			w := uniseg.StringWidth(part)
 			switch {
 			case line == "":
 				line, width = part, w
-			case width+1+w <= Columns:
+			case width+1+w <= columns:
 				line, width = line+" "+part, width+1+w
 			default:
 				lines = append(lines, line)
@@ -42,7 +43,7 @@ func wrap(text string, rows int) []string {
 	}
 	if len(lines) > rows {
 		lines = lines[:rows]
-		lines[rows-1] = head(lines[rows-1], Columns-1) + ellipsis
+		lines[rows-1] = head(lines[rows-1], columns-1) + ellipsis
 	}
 	return lines
 }
@@ -76,10 +77,10 @@ func clean(text string) string {
 }
 
 // split cuts a word into parts that each fit a line.
-func split(word string) []string {
+func split(word string, columns int) []string {
 	var parts []string
 	for word != "" {
-		part := head(word, Columns)
+		part := head(word, columns)
 		parts = append(parts, part)
 		word = word[len(part):]
 	}
