@@ -67,7 +67,7 @@ func TestExamplesNameEveryKey(t *testing.T) {
 	for file, settings := range map[string]any{"reprovisiond.toml": config.Device{}, "scrd.toml": config.Reader{}} {
 		text := uncomment(t, file)
 		for _, key := range keys(reflect.TypeOf(settings)) {
-			if !regexp.MustCompile(`(?m)^(\[+` + key + `\]+|` + key + ` = .*)$`).MatchString(text) {
+			if !regexp.MustCompile(`(?m)^(\[+([a-z]+\.)?` + key + `\]+|` + key + ` = .*)$`).MatchString(text) {
 				t.Errorf("%s does not name the key %s", file, key)
 			}
 		}

@@ -252,7 +252,7 @@ type ReaderStatus struct {
 
 // DisplayInfo is what the reader's display shows (steps 412 and 418).
 type DisplayInfo struct {
-	State    string   `json:"state"` // idle, address, passcode, paired, failed, alert
+	State    string   `json:"state"` // idle, address, passcode, paired, failed, alert, progress
 	Address  string   `json:"address"`
 	Passcode string   `json:"passcode"` // digits only; empty unless shown
 	Lines    []string `json:"lines"`

@@ -143,6 +143,43 @@ func TestReaderDevices(t *testing.T) {
 	}
 }
 
+func TestPanel(t *testing.T) {
+	r, err := config.LoadReader(write(t, "[panel]\nterminal = \"/dev/tty1\"\n[panel.oled]\nbus = \"/dev/i2c-13\"\naddress = 0x3d\n[panel.key]\ndevice = \"gpio-keys\"\ncode = 148"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, ok := r.Panel.OLED.BusNumber(); !ok || n != 13 || r.Panel.OLED.Address != 0x3d || r.Panel.Terminal != "/dev/tty1" || r.Panel.Key.Code != 148 {
+		t.Errorf("read %+v", r.Panel)
+	}
+	if r.Panel.LongPress.Duration != 2*time.Second || r.Panel.GPIO != (config.PanelGPIO{Line: 17, Pull: "up"}) {
+		t.Errorf("defaults %+v", r.Panel)
+	}
+	if n, ok := config.DefaultReader().Panel.OLED.BusNumber(); ok {
+		t.Errorf("bus %d without a display", n)
+	}
+	for text, key := range map[string]string{
+		"[panel]\nterminal = \"tty1\"":                                         "panel.terminal",
+		"[panel]\nlong_press = \"1ms\"":                                        "panel.long_press",
+		"[panel.oled]\nbus = \"/dev/i2c-\"":                                    "panel.oled.bus",
+		"[panel.oled]\nbus = \"1\"":                                            "panel.oled.bus",
+		"[panel.oled]\naddress = 0x78":                                         "panel.oled.address",
+		"[panel.oled]\noff_after = \"25h\"":                                    "panel.oled.off_after",
+		"[panel.key]\ncode = 28":                                               "panel.key.device",
+		"[panel.key]\ndevice = \"gpio-keys\"":                                  "panel.key.code",
+		"[panel.key]\ndevice = \"x\"\ncode = 768":                              "panel.key.code",
+		"[panel.key]\ncode = 1\ndevice = \"" + strings.Repeat("x", 256) + "\"": "panel.key.device",
+		"[panel.gpio]\nchip = \"gpiochip0\"":                                   "panel.gpio.chip",
+		"[panel.gpio]\nline = -1":                                              "panel.gpio.line",
+		"[panel.gpio]\npull = \"left\"":                                        "panel.gpio.pull",
+		"[panel.gpio]\npin = 11":                                               "panel.gpio.pin",
+	} {
+		var cerr *config.Error
+		if _, err := config.LoadReader(write(t, text)); !errors.As(err, &cerr) || cerr.Key != key || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestNamedFileMustBeThere(t *testing.T) {
 	_, err := config.LoadReader(filepath.Join(t.TempDir(), "none.toml"))
 	if !errors.Is(err, os.ErrNotExist) {

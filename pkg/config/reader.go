@@ -23,6 +23,7 @@ type Reader struct {
 	Pairing   Pairing        `toml:"pairing"`
 	Passcode  Passcode       `toml:"passcode"`
 	Card      Card           `toml:"card"`
+	Panel     Panel          `toml:"panel"`
 	Store     Store          `toml:"store"`
 	Retention Retention      `toml:"retention"`
 	Devices   []ReaderDevice `toml:"device"`
@@ -76,6 +77,7 @@ func DefaultReader() Reader {
 		Pairing:  Pairing{Window: Duration{2 * time.Minute}},
 		Passcode: Passcode{Tries: 10, Delay: Duration{time.Second}, MaxDelay: Duration{15 * time.Minute}},
 		Card:     Card{Kind: "auto", Size: 1 << 20, Profile: "auto"},
+		Panel:    defaultPanel(),
 		Store: Store{
 			Idle: Duration{30 * time.Second}, ScrubEvery: Duration{7 * 24 * time.Hour}, ScrubRate: 4 << 20,
 		},
@@ -124,6 +126,7 @@ func (r Reader) check() *Error {
 		checkOptionalFile("card.management_key_file", r.Card.ManagementKeyFile),
 		checkCardPath(r.Card),
 		atLeast("card.size", r.Card.Size, 4096),
+		r.Panel.check(),
 		r.checkStore(),
 	)
 }

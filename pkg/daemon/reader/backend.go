@@ -19,11 +19,18 @@ import (
 // Press is the button (step 410): it opens the pairing window, and the display
 // shows the address (step 412).
 func (d *Daemon) Press(ctx context.Context) (busapi.DisplayInfo, error) {
+	if err := d.press(); err != nil {
+		return busapi.DisplayInfo{}, err
+	}
+	return d.Display(ctx)
+}
+
+func (d *Daemon) press() error {
 	if err := d.linkError(); err != nil && !errors.Is(err, bluez.ErrStarting) {
-		return busapi.DisplayInfo{}, fmt.Errorf("cannot open the pairing window: %w", err)
+		return fmt.Errorf("cannot open the pairing window: %w", err)
 	}
 	d.pairing.Press()
-	return d.Display(ctx)
+	return nil
 }
 
 // Display tells what the display shows.

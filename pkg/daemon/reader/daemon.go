@@ -42,6 +42,8 @@ type Daemon struct {
 	presence  *presence
 	mirror    *mirror
 	panel     *panel.Display
+	screens   []runner // the displays and buttons that are devices
+	activity  *activity
 	pairing   *pairing.Reader
 	plans     *plans
 	server    *session.Server
@@ -67,7 +69,7 @@ func New(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Tim
 }
 
 func newDaemon(cfg config.Reader, bus start.Bus, log *slog.Logger, now func() time.Time, up attempts.Clock, env func(string) string) (*Daemon, error) {
-	d := &Daemon{cfg: cfg, log: log, now: now, presence: newPresence(), uses: newUses(), untidy: make(chan struct{}, 1), entries: newEntries()}
+	d := &Daemon{cfg: cfg, log: log, now: now, presence: newPresence(), uses: newUses(), untidy: make(chan struct{}, 1), entries: newEntries(), activity: newActivity()}
 	if _, err := rand.Read(d.run[:]); err != nil {
 		return nil, fmt.Errorf("cannot draw an id: %w", err)
 	}
@@ -109,6 +111,9 @@ func (d *Daemon) open(bus start.Bus, env func(string) string) error {
 	if d.pairing, err = d.newPairing(id); err != nil {
 		return err
 	}
+	if err := d.openPanel(); err != nil {
+		return err
+	}
 	d.server, err = session.NewServer(session.ServerConfig{
 		Identity: id.Signer(), Peers: d, Provider: d, Pairing: d.pairing, Logger: d.log,
 	})
@@ -131,6 +136,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error { return d.scrubber(ctx) })
 	group.Go(func() error { return d.plans.alarm.Run(ctx) })
 	group.Go(func() error { return d.watchOverdue(ctx) })
+	group.Go(func() error { return d.watchActivity(ctx) })
+	for _, s := range d.screens {
+		group.Go(func() error { return s.Run(ctx) })
+	}
 	if d.bluetooth != nil {
 		group.Go(func() error { return d.bluetooth.beacon(ctx, d.pairing.Until) })
 	}
@@ -147,6 +156,7 @@ func (d *Daemon) event(kind string, fields map[string]any) {
 }
 
 func (d *Daemon) cardChanged(s session.CardState) {
+	d.panel.SetCard(cardText(d.card().State))
 	d.event("card", map[string]any{"state": s.Status.String(), "detail": s.Detail, "generation": int64(s.Generation)})
 	d.presence.tellAll(session.Event{Kind: session.EventCard, Card: s})
 	d.bus.Refresh()

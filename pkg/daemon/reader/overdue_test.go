@@ -50,7 +50,7 @@ func TestOverdue(t *testing.T) {
 		t.Errorf("looks again after %v, %v", again, err)
 	}
 	screen, err := r.d.Display(t.Context())
-	if want := []string{"Backup overdue", "", "phone: for 3 h", "", "Bring the device near"}; err != nil || !cmp.Equal(want, screen.Lines) {
+	if want := []string{"Backup overdue", "", "phone: for 3 h", "", "Bring the device near", "", "No card"}; err != nil || !cmp.Equal(want, screen.Lines) {
 		t.Errorf("the display shows %q, %v", screen.Lines, err)
 	}
 	r.says(phone, time.Hour, time.Hour) // it has backed up

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/reprovision/reprovision/pkg/panel"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
@@ -106,6 +107,7 @@ func (d *Daemon) Put(_ context.Context, p session.Peer, id session.ID, blobs ite
 			return stored, err
 		}
 		group = append(group, vault.StoredBlob{ID: b.ID, Sealed: b.Data})
+		d.moved(p.ID, panel.Saving, len(b.Data))
 		if bytes += len(b.Data); bytes >= groupBytes || len(group) == vault.MaxPutBlobs {
 			if err := flush(); err != nil {
 				return stored, err
@@ -221,6 +223,9 @@ func (d *Daemon) Get(ctx context.Context, p session.Peer, q session.BlobQuery, s
 		}
 		if err := send(session.Blob{ID: id, Data: data}); err != nil {
 			return err
+		}
+		if q.Snapshot != (session.ID{}) { // else it only looks what there is
+			d.moved(p.ID, panel.Restoring, len(data))
 		}
 	}
 	return nil

@@ -155,9 +155,9 @@ func (d *Daemon) showAttempts() {
 		switch {
 		case c.Wrong == 0:
 		case c.Left == 0:
-			text = fmt.Sprintf("for the %s. Locked: only the recovery code helps.", whose)
+			text = fmt.Sprintf("Locked: only the recovery code helps. It was for the %s.", whose)
 		case text == "":
-			text = fmt.Sprintf("for the %s: %d. %d more tries.", whose, c.Wrong, c.Left)
+			text = fmt.Sprintf("%d more tries. %d wrong for the %s.", c.Left, c.Wrong, whose)
 		}
 	})
 	d.panel.SetAlert(text)
