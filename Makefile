@@ -50,7 +50,10 @@ install: build
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples
 	install -m 0755 bin/reprovisiond bin/scrd bin/scrctl $(DESTDIR)$(BINDIR)
 	install -m 0644 LICENSE $(wildcard README.md docs/*.md) $(DESTDIR)$(DOCDIR)
-	install -m 0644 docs/examples/*.toml docs/examples/*.rules $(DESTDIR)$(DOCDIR)/examples
+	install -m 0644 docs/examples/*.toml docs/examples/*.rules docs/examples/*.conf $(DESTDIR)$(DOCDIR)/examples
+	install -d $(DESTDIR)$(DOCDIR)/panel
+	install -m 0644 docs/*.svg $(DESTDIR)$(DOCDIR)
+	install -m 0644 docs/panel/*.png $(DESTDIR)$(DOCDIR)/panel
 	install -d $(DESTDIR)$(DOCDIR)/examples/client
 	install -m 0644 docs/examples/client.py $(DESTDIR)$(DOCDIR)/examples
 	install -m 0644 docs/examples/client/main.go $(DESTDIR)$(DOCDIR)/examples/client
