@@ -32,8 +32,9 @@ func newArrivals(ref Reference, now scan.Result) arrivals {
 		near:  make(map[string][]userdata.Name),
 		fresh: make(map[userdata.Name]bool), start: make(map[uint32][]userdata.Name), seen: ref.Seen, moved: ref.Moved,
 	}
+	saved := ref.Manifest.Finder()
 	for _, it := range now.Manifest.Items() {
-		was, known := ref.Manifest.Find(it.Name)
+		was, known := saved.Find(it.Name)
 		if !known {
 			a.add(it)
 		}

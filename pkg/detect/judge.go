@@ -22,8 +22,9 @@ func Judge(space userdata.Space, ref Reference, now scan.Result) Report {
 			j.judgeKnown(it)
 		}
 	}
+	saved := ref.Manifest.Finder()
 	for _, it := range now.Manifest.Items() {
-		if _, known := ref.Manifest.Find(it.Name); !known {
+		if _, known := saved.Find(it.Name); !known {
 			j.add(it.Name, it.Class, Changed, "new")
 		}
 	}
@@ -37,6 +38,7 @@ type judgement struct {
 	space    userdata.Space
 	ref      Reference
 	now      scan.Result
+	there    *manifest.Finder // of what is there now
 	problems map[userdata.Name]scan.Problem
 	arrivals arrivals
 	roots    map[string]rootLoss
@@ -48,7 +50,7 @@ type judgement struct {
 
 func newJudgement(space userdata.Space, ref Reference, now scan.Result) *judgement {
 	j := &judgement{
-		space: space, ref: ref, now: now,
+		space: space, ref: ref, now: now, there: now.Manifest.Finder(),
 		problems: make(map[userdata.Name]scan.Problem, len(now.Problems)),
 		counts:   make(map[Verdict]int), moved: make(map[userdata.Name]userdata.Name),
 	}
@@ -86,7 +88,7 @@ func (j *judgement) verdict(want manifest.Item) (Verdict, string) {
 	if p, bad := j.problems[want.Name]; bad {
 		return j.judgeProblem(want, p)
 	}
-	got, there := j.now.Manifest.Find(want.Name)
+	got, there := j.there.Find(want.Name)
 	if !there {
 		if j.hidden(want.Name) {
 			return Unavailable, "lies in a directory that cannot be read"
@@ -97,9 +99,9 @@ func (j *judgement) verdict(want manifest.Item) (Verdict, string) {
 		return j.judgeMissing(want)
 	}
 	if got.Type != want.Type {
-		return j.judgeReplaced(want, got)
+		return j.judgeReplaced(want, *got)
 	}
-	return j.judgeContents(want, got)
+	return j.judgeContents(want, *got)
 }
 
 // judgeStrangers reports what could not be read and was never saved: nobody

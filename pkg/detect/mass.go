@@ -57,7 +57,7 @@ func massLosses(had, gone map[string]int) map[string]string {
 
 // missing tells whether nothing has the name, and nothing hides it.
 func (j *judgement) missing(n userdata.Name) bool {
-	_, there := j.now.Manifest.Find(n)
+	_, there := j.there.Find(n)
 	_, bad := j.problems[n]
 	return !there && !bad && !j.hidden(n)
 }

@@ -76,7 +76,7 @@ func (j *judgement) survivors() (had, left, here map[string]int) {
 }
 
 func (j *judgement) survivesAt(it manifest.Item, troubled map[userdata.Name]bool) (at userdata.Name, survives bool) {
-	if _, there := j.now.Manifest.Find(it.Name); there || obscured(troubled, it.Name) {
+	if _, there := j.there.Find(it.Name); there || obscured(troubled, it.Name) {
 		return it.Name, true
 	}
 	return j.arrivals.of(it)

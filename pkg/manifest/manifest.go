@@ -39,11 +39,39 @@ func (m Manifest) Len() int { return len(m.items) }
 
 // Find returns the item of that name.
 func (m Manifest) Find(n userdata.Name) (Item, bool) {
-	i, ok := sort.Find(len(m.items), func(i int) int { return strings.Compare(string(n), string(m.items[i].Name)) })
+	i, ok := m.search(n)
 	if !ok {
 		return Item{}, false
 	}
 	return m.items[i], true
+}
+
+// search returns where the item of a name is, or would have to be.
+func (m Manifest) search(n userdata.Name) (int, bool) {
+	return sort.Find(len(m.items), func(i int) int { return strings.Compare(string(n), string(m.items[i].Name)) })
+}
+
+// Finder finds items by name, and at once where the names come in the order of the
+// manifest. It is not safe for concurrent use.
+type Finder struct {
+	m    Manifest
+	next int // where the name after the last one is to be expected
+}
+
+// Finder returns one for the manifest.
+func (m Manifest) Finder() *Finder { return &Finder{m: m} }
+
+// Find is as Manifest.Find.
+func (f *Finder) Find(n userdata.Name) (*Item, bool) {
+	items := f.m.items
+	if f.next >= len(items) || items[f.next].Name != n {
+		i, found := f.m.search(n)
+		if f.next = i; !found {
+			return nil, false
+		}
+	}
+	f.next++
+	return &items[f.next-1], true
 }
 
 // Bytes is the size of all files together.

@@ -94,3 +94,18 @@ func TestSameness(t *testing.T) {
 		t.Error("a directory's mtime counts")
 	}
 }
+
+// TestFinder finds what Find finds, in whatever order it is asked.
+func TestFinder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := anyManifest(t, "m")
+		f := m.Finder()
+		for i := range 40 {
+			n := userdata.Name(fmt.Sprintf("keys/%02d", rapid.SampledFrom([]int{i % 12, rapid.IntRange(0, 13).Draw(t, "any")}).Draw(t, "name")))
+			want, known := m.Find(n)
+			if got, ok := f.Find(n); ok != known || ok && !got.Equal(want) {
+				t.Fatalf("%s: %v %+v, want %v %+v", n, ok, got, known, want)
+			}
+		}
+	})
+}

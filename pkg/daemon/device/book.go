@@ -220,8 +220,9 @@ func (b *book) edited(now scan.Result) []userdata.Name {
 		return nil
 	}
 	var names []userdata.Name
+	found := now.Manifest.Finder()
 	for _, it := range b.dataSet.Manifest().Items() {
-		is, there := now.Manifest.Find(it.Name)
+		is, there := found.Find(it.Name)
 		was, known := b.seen.Get(it.Name)
 		if known && was.Digest == it.Digest && (!there || is.Digest != it.Digest) {
 			names = append(names, it.Name)
