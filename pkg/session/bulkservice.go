@@ -34,7 +34,12 @@ func (s *provisioning) Put(stream grpc.ClientStreamingServer[sessionpb.BlobPiece
 		return err
 	}
 	first.Vault = nil
-	in := &inflow{first: first, recv: stream.Recv}
+	in := &inflow{
+		first: first, recv: stream.Recv,
+		begun: func(id ID) []byte { return s.begun.find(c.peer.ID, vault, id) },
+		cut:   func(b Blob) { s.begun.keep(c.peer.ID, vault, b) },
+		whole: func() { s.begun.drop(c.peer.ID, vault) },
+	}
 	stored, err := s.provider.Put(stream.Context(), c.peer, vault, in.blobs())
 	if in.err != nil {
 		return in.err
@@ -51,6 +56,9 @@ type inflow struct {
 	first *sessionpb.BlobPiece // received already
 	recv  func() (*sessionpb.BlobPiece, error)
 	err   error
+	begun func(ID) []byte // what came of a blob earlier
+	cut   func(Blob)      // takes what has come of one
+	whole func()          // nothing of that is of use any more
 }
 
 func (in *inflow) next() (*sessionpb.BlobPiece, error) {
@@ -86,9 +94,22 @@ func (in *inflow) blob() (Blob, error) {
 			return Blob{}, fmt.Errorf("%w: the last blob is not whole", ErrBadRequest)
 		}
 		if err != nil {
+			if a.begun && len(a.blob.Data) > 0 {
+				in.cut(a.blob)
+			}
 			return Blob{}, err
 		}
-		if b, whole, err := a.add(piece); whole || err != nil {
+		if piece.GetOffset() > 0 && !a.begun {
+			if a.id, err = readID(piece.GetId()); err != nil {
+				return Blob{}, err
+			}
+			a.have = in.begun(a.id)
+		}
+		b, whole, err := a.add(piece)
+		if whole {
+			in.whole()
+		}
+		if whole || err != nil {
 			return b, err
 		}
 	}

@@ -16,7 +16,12 @@ type bulkStream struct {
 
 // blob cuts a blob into pieces of at most MaxPiece bytes, as fast as the link takes them.
 // An empty blob is one empty piece. vault is nil but for the first blob of a Put.
-func (s bulkStream) blob(vault []byte, b Blob) error { return s.rest(vault, b, 0) }
+func (s bulkStream) blob(vault []byte, b Blob) error {
+	if b.From < 0 || b.From > 0 && b.From >= len(b.Data) {
+		return fmt.Errorf("%w: blob %s of %d bytes from %d on", ErrBadRequest, hexID(b.ID), len(b.Data), b.From)
+	}
+	return s.rest(vault, b, b.From)
+}
 
 // rest is blob without what comes before an offset.
 func (s bulkStream) rest(vault []byte, b Blob, offset int) error {

@@ -72,6 +72,7 @@ type Server struct {
 	cert     tls.Certificate
 	sessions *registry
 	pending  *handshakes
+	begun    *begunBlobs
 }
 
 // NewServer prepares a server; it starts nothing.
@@ -89,6 +90,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		cert:     cert,
 		sessions: newRegistry(cfg.MaxSessions, cfg.MaxPairing),
 		pending:  &handshakes{limit: cfg.MaxHandshakes},
+		begun:    &begunBlobs{},
 	}, nil
 }
 
@@ -156,7 +158,7 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.UnaryInterceptor(s.guardUnary),
 		grpc.StreamInterceptor(s.guardStream),
 	)
-	sessionpb.RegisterProvisioningServer(server, &provisioning{provider: s.cfg.Provider})
+	sessionpb.RegisterProvisioningServer(server, &provisioning{provider: s.cfg.Provider, begun: s.begun})
 	if s.cfg.Pairing != nil {
 		sessionpb.RegisterPairingServer(server, &pairing{provider: s.cfg.Pairing})
 	}

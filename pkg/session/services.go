@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 
 	"google.golang.org/grpc"
@@ -13,6 +14,7 @@ import (
 type provisioning struct {
 	sessionpb.UnimplementedProvisioningServer
 	provider Provider
+	begun    *begunBlobs
 }
 
 // Hello implements sessionpb.ProvisioningServer.
@@ -138,7 +140,17 @@ func (s *provisioning) Missing(ctx context.Context, m *sessionpb.MissingRequest)
 		return nil, err
 	}
 	missing, err := s.provider.Missing(ctx, c.peer, vault, ids)
-	return &sessionpb.MissingResponse{Ids: writeIDs(missing)}, err
+	if err != nil {
+		return nil, err
+	}
+	out := &sessionpb.MissingResponse{Ids: writeIDs(missing)}
+	if len(missing) > 0 {
+		if begun := s.begun.find(c.peer.ID, vault, missing[0]); begun != nil {
+			sum := sha256.Sum256(begun)
+			out.Begun, out.Sum = uint64(len(begun)), sum[:]
+		}
+	}
+	return out, nil
 }
 
 // Commit implements sessionpb.ProvisioningServer.

@@ -2,8 +2,10 @@ package session
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/reprovision/reprovision/pkg/session/sessionpb"
 )
@@ -181,6 +183,24 @@ func (s *Session) Missing(ctx context.Context, vault ID, ids []ID) ([]ID, error)
 		ids = ids[n:]
 	}
 	return missing, nil
+}
+
+// Ask tells whether the reader has a blob, and what came of it before a link was cut.
+func (s *Session) Ask(ctx context.Context, vault, id ID) (Want, error) {
+	const call = "ask for a blob"
+	m, err := s.rpc.Missing(ctx, &sessionpb.MissingRequest{Vault: vault[:], Ids: writeIDs([]ID{id})})
+	if err != nil {
+		return Want{}, s.result(ctx, call, err)
+	}
+	missing, err := readIDs(m.GetIds())
+	if err != nil {
+		return Want{}, broken(call, err)
+	}
+	w := Want{Missing: slices.Contains(missing, id)}
+	if w.Missing && len(m.GetSum()) == len(w.Sum) && m.GetBegun() <= MaxBlob {
+		w.Begun, w.Sum = int(m.GetBegun()), [sha256.Size]byte(m.GetSum())
+	}
+	return w, nil
 }
 
 // Commit makes the blobs that were put a snapshot, and returns the card's state

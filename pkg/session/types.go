@@ -210,6 +210,9 @@ type Blob struct {
 	ID   ID
 	Part uint8
 	Data []byte
+	// From is how many bytes of the beginning of Data a Put leaves out: the reader has
+	// them, as Ask has told.
+	From int
 }
 
 // BlobQuery asks for blobs, in that order.

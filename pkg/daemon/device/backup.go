@@ -221,7 +221,7 @@ func (r *backupRun) send(ctx context.Context) (backup.Event, error) {
 
 func (r *backupRun) attempt(ctx context.Context, pending pendingBackup) error {
 	defer r.gauge.end(activityBackup)
-	up := startUpload(ctx, r.session, r.vault.id, r.ask)
+	up := startUpload(ctx, r.session, r.vault.id, r.ask, &r.unsent, r.epochOf())
 	r.marks = newMarks(r.state, r.log)
 	commit, ds, filled, err := r.fill(ctx, pending, up)
 	if err = up.finish(err); err != nil {

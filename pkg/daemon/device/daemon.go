@@ -51,6 +51,7 @@ type Daemon struct {
 	thrift     thrift
 	hands      *hands
 	gauge      *gauge
+	unsent     unsent
 	menders    sync.WaitGroup // restores that the watchman has begun and does not wait for
 	damage     readerDamage
 	familiar   familiar

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
@@ -15,6 +16,8 @@ type upload struct {
 	session *session.Session
 	vault   vault.VaultID
 	ask     bool // the reader may have some of the blobs
+	unsent  *unsent
+	epoch   uint64 // of the vault's keys
 	blobs   chan session.Blob
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -24,10 +27,10 @@ type upload struct {
 // errUploadEnded is what put returns when sending has failed; finish knows why.
 var errUploadEnded = errors.New("the upload has ended")
 
-func startUpload(ctx context.Context, s *session.Session, id vault.VaultID, ask bool) *upload {
+func startUpload(ctx context.Context, s *session.Session, id vault.VaultID, ask bool, left *unsent, epoch uint64) *upload {
 	ctx, cancel := context.WithCancel(ctx)
 	u := &upload{
-		session: s, vault: id, ask: ask, blobs: make(chan session.Blob), cancel: cancel, done: make(chan struct{}),
+		session: s, vault: id, ask: ask, unsent: left, epoch: epoch, blobs: make(chan session.Blob), cancel: cancel, done: make(chan struct{}),
 	}
 	go func() {
 		defer close(u.done)
@@ -58,6 +61,7 @@ func (u *upload) next(ctx context.Context) (session.Blob, bool) {
 func (u *upload) all(ctx context.Context, b session.Blob) iter.Seq2[session.Blob, error] {
 	return func(yield func(session.Blob, error) bool) {
 		for ok := true; ok; b, ok = u.next(ctx) {
+			u.unsent.hold(b, u.epoch)
 			if !yield(b, nil) {
 				return
 			}
@@ -70,16 +74,19 @@ func (u *upload) all(ctx context.Context, b session.Blob) iter.Seq2[session.Blob
 
 // put hands on one blob, and waits while the link is busy with others. Where the reader
 // may have it, from an attempt that was cut short or from an earlier snapshot that
-// had the same contents, it is asked first, and is not sent what it has.
+// had the same contents, it is asked first, and is not sent what it has: not even the
+// beginning of the one on which the link was cut.
 func (u *upload) put(ctx context.Context, b vault.Blob) error {
+	out := session.Blob{ID: b.ID, Part: uint8(b.Part), Data: b.Sealed}
 	if u.ask {
-		missing, err := u.session.Missing(ctx, u.vault, []session.ID{b.ID})
-		if err != nil || len(missing) == 0 {
+		want, err := u.session.Ask(ctx, u.vault, b.ID)
+		if err != nil || !want.Missing {
 			return err
 		}
+		out = u.unsent.goOn(out, want, u.epoch)
 	}
 	select {
-	case u.blobs <- session.Blob{ID: b.ID, Part: uint8(b.Part), Data: b.Sealed}:
+	case u.blobs <- out:
 		return nil
 	case <-u.done:
 		return errUploadEnded
@@ -98,8 +105,54 @@ func (u *upload) finish(failed error) error {
 	}
 	<-u.done
 	u.cancel()
+	if u.err == nil {
+		u.unsent.hold(session.Blob{}, 0)
+	}
 	if failed != nil && (u.err == nil || !errors.Is(failed, errUploadEnded)) {
 		return failed
 	}
 	return u.err
+}
+
+// unsent is the sealed blob that was being sent last. What is sealed again is sealed
+// otherwise: only these bytes go on with what the reader has of it. They are in memory, for
+// as long as the key slots are those that they were sealed under.
+type unsent struct {
+	mu    sync.Mutex
+	blob  session.Blob
+	epoch uint64
+}
+
+// hold notes what is being sent; the zero Blob for nothing.
+func (u *unsent) hold(b session.Blob, epoch uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	b.From = 0
+	u.blob, u.epoch = b, epoch
+}
+
+// goOn puts the blob that was being sent in the place of the same one, sealed anew, if the
+// reader wants the rest of it.
+func (u *unsent) goOn(b session.Blob, want session.Want, epoch uint64) session.Blob {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.blob.ID != b.ID || len(u.blob.Data) != len(b.Data) || u.epoch != epoch || !want.Fits(u.blob.Data) {
+		return b
+	}
+	b.Data, b.From = u.blob.Data, want.Begun
+	return b
+}
+
+// epochOf tells the states of the vault's keys apart: a rotation that is planned is
+// another, too.
+func (d *Daemon) epochOf() uint64 {
+	held, err := d.keys.VaultKey()
+	if err != nil {
+		return 0
+	}
+	epoch := 2*held.Epoch + 1
+	if held.Next != nil {
+		epoch++
+	}
+	return epoch
 }

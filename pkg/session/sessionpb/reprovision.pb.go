@@ -2297,6 +2297,8 @@ func (x *MissingRequest) GetIds() [][]byte {
 type MissingResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ids           [][]byte               `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	Begun         uint64                 `protobuf:"varint,2,opt,name=begun,proto3" json:"begun,omitempty"` // how many bytes of the first of them came before a Put was cut in its middle
+	Sum           []byte                 `protobuf:"bytes,3,opt,name=sum,proto3" json:"sum,omitempty"`      // SHA-256 of those; empty for none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2334,6 +2336,20 @@ func (*MissingResponse) Descriptor() ([]byte, []int) {
 func (x *MissingResponse) GetIds() [][]byte {
 	if x != nil {
 		return x.Ids
+	}
+	return nil
+}
+
+func (x *MissingResponse) GetBegun() uint64 {
+	if x != nil {
+		return x.Begun
+	}
+	return 0
+}
+
+func (x *MissingResponse) GetSum() []byte {
+	if x != nil {
+		return x.Sum
 	}
 	return nil
 }
@@ -3221,9 +3237,11 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"books_only\x18\b \x01(\bR\tbooksOnly\"8\n" +
 	"\x0eMissingRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x10\n" +
-	"\x03ids\x18\x02 \x03(\fR\x03ids\"#\n" +
+	"\x03ids\x18\x02 \x03(\fR\x03ids\"K\n" +
 	"\x0fMissingResponse\x12\x10\n" +
-	"\x03ids\x18\x01 \x03(\fR\x03ids\"\x9b\x01\n" +
+	"\x03ids\x18\x01 \x03(\fR\x03ids\x12\x14\n" +
+	"\x05begun\x18\x02 \x01(\x04R\x05begun\x12\x10\n" +
+	"\x03sum\x18\x03 \x01(\fR\x03sum\"\x9b\x01\n" +
 	"\tBlobPiece\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x12\n" +
