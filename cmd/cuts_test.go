@@ -20,11 +20,12 @@ const (
 	cutBytes = 20_000_000 // of contents
 	cutFiles = 60
 	cuts     = 25
-	cutRate  = 4_000_000 // bytes a second of the link
-	// cutExcess is the most that is sent, of the bytes that an uncut restore takes. This link is
-	// twenty times as fast as Bluetooth, and is given larger pieces; a cut costs half of one,
-	// half of a TLS record and what begins a session, some 38 kB. It was 27 kB at 1 MB/s.
-	cutExcess = 1.06
+	cutRate  = 220_000 // bytes a second of the link, a radio's
+	cutTrip  = 20 * time.Millisecond
+	// cutExcess is the most that is sent, of the bytes that an uncut restore takes. A cut costs
+	// what is on its way, half a piece, which is a TLS record, and 5 kB that begin a session:
+	// 15 kB in all.
+	cutExcess = 1.03
 )
 
 // TestCutRestoreSendsLittleTwice cuts the link at random points of a restore, and compares
@@ -175,9 +176,11 @@ type toll struct {
 	path, reader string
 
 	mu    sync.Mutex
-	count int64   // bytes both ways, since begin
-	cuts  []int64 // when that is reached
-	done  int     // cuts
+	count int64         // bytes both ways, since begin
+	cuts  []int64       // when that is reached
+	done  int           // cuts
+	rate  int           // bytes a second; 0 for no limit
+	trip  time.Duration // there and back
 	free  time.Time
 	conns map[net.Conn]bool
 	away  bool // there is no link
@@ -240,6 +243,7 @@ func (x *toll) begin(points []int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.count, x.cuts, x.done = 0, points, 0
+	x.rate, x.trip = cutRate, cutTrip
 }
 
 func (x *toll) bytes() int64 {
@@ -263,19 +267,45 @@ func (x *toll) cutAll() {
 	clear(x.conns)
 }
 
-// carry passes bytes one way, at the link's rate.
+// onLink is how many bytes the link takes at once, and how many such are on their way at most.
+const (
+	onLink = 1024
+	inAir  = 64
+)
+
+// carried are bytes on their way, and when they are there.
+type carried struct {
+	bytes []byte
+	due   time.Time
+}
+
+// carry passes bytes one way, at the link's rate and as late as it delivers them. What is on
+// its way when the link is cut is gone.
 func (x *toll) carry(from, to net.Conn) {
-	defer from.Close()
-	defer to.Close()
-	buf := make([]byte, 4000)
+	way := make(chan carried, inAir)
+	go func() {
+		defer from.Close()
+		defer to.Close()
+		for p := range way {
+			time.Sleep(time.Until(p.due))
+			if _, err := to.Write(p.bytes); err != nil {
+				break
+			}
+		}
+		for range way { // nobody is to wait
+		}
+	}()
+	defer close(way)
 	for {
+		buf := make([]byte, onLink)
 		n, err := from.Read(buf)
 		if err != nil || !x.pay(n) {
 			return
 		}
-		if _, err := to.Write(buf[:n]); err != nil {
-			return
-		}
+		x.mu.Lock()
+		due := time.Now().Add(x.trip / 2)
+		x.mu.Unlock()
+		way <- carried{buf[:n], due}
 	}
 }
 
@@ -291,11 +321,14 @@ func (x *toll) pay(n int) bool {
 		x.cutAll()
 		return false
 	}
-	if now := time.Now(); x.free.Before(now) {
-		x.free = now
+	var wait time.Duration
+	if x.rate > 0 {
+		if now := time.Now(); x.free.Before(now) {
+			x.free = now
+		}
+		x.free = x.free.Add(time.Duration(n) * time.Second / time.Duration(x.rate))
+		wait = time.Until(x.free)
 	}
-	x.free = x.free.Add(time.Duration(n) * time.Second / cutRate)
-	wait := time.Until(x.free)
 	x.mu.Unlock()
 	time.Sleep(wait)
 	return true
