@@ -25,9 +25,9 @@ func (o Outer) LogValue() slog.Value { return slog.StringValue("outer key") }
 // IsZero tells whether it is no key.
 func (o Outer) IsZero() bool { return o == Outer{} }
 
-// ErrTraces says that a rotation is done, and that of what it replaced something may be
-// left on the medium.
-var ErrTraces = errors.New("replaced, but what was there before could not be overwritten")
+// ErrTraces says that a rotation or a deletion is done, and that of what was there before
+// something may be left on the medium.
+var ErrTraces = errors.New("done, but what was there before could not be overwritten")
 
 // Rotator is a Store that can change how what it holds is sealed.
 type Rotator interface {

@@ -215,7 +215,8 @@ type Store interface {
 	Vault(id VaultID) (Record, error)
 	// Update replaces owner, label and slots of a vault; ErrNoVault, ErrRecord.
 	Update(r Record) error
-	// Delete removes a vault with all that it holds; ErrNoVault.
+	// Delete removes a vault with all that it holds; ErrNoVault. With an error that
+	// wraps ErrTraces it is removed, and some of its bytes may be left on the medium.
 	Delete(id VaultID) error
 	// Missing returns those ids, in order, that are not stored, or that are known to
 	// be damaged (SetDamaged). Staged ones are stored.

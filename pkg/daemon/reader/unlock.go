@@ -209,7 +209,9 @@ func (d *Daemon) enforce(id vault.VaultID) {
 	if err == nil && !d.tooMany(c) {
 		return
 	}
-	if err != nil && !errors.Is(err, vault.ErrNoVault) { // it was on the card alone
+	if errors.Is(err, vault.ErrTraces) {
+		d.log.Error("the data are deleted, but not overwritten", "vault", id, "error", err)
+	} else if err != nil && !errors.Is(err, vault.ErrNoVault) { // it was on the card alone
 		d.log.Error("cannot delete data after too many wrong passcodes", "vault", id, "error", err)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -327,10 +328,26 @@ func TestWipe(t *testing.T) {
 		if bytes.Contains(raw, held[2:26]) {
 			t.Fatal("the card holds what was to be deleted")
 		}
+		r.gone(held[2:26])
 		if _, err := r.d.store.Vault(other); err != nil {
 			t.Errorf("another device's data: %v", err)
 		}
 	}
+}
+
+// gone searches all files of the reader's.
+func (r *rig) gone(secret []byte) {
+	r.Helper()
+	r.must(filepath.WalkDir(r.d.cfg.StateDir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if bytes.Contains(raw, secret) {
+			r.Errorf("%s holds what was to be deleted", filepath.Base(path))
+		}
+		return err
+	}))
 }
 
 // own2 is a second vault, which gets no card.

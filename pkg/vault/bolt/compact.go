@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -161,9 +162,14 @@ type copier struct {
 	bytes  int
 	// change gives a value as the copy is to have it; nil: as it is. Keys come in order.
 	change func(path [][]byte, k, v []byte) ([]byte, error)
+	// without is a vault that the copy is not to have; nil: it has all.
+	without *vault.VaultID
 }
 
 func (c *copier) bucket(path [][]byte, from *bbolt.Bucket) error {
+	if c.without != nil && len(path) == 2 && string(path[0]) == bucketVaults && bytes.Equal(path[1], c.without[:]) {
+		return nil
+	}
 	if _, err := c.at(path, 0); err != nil {
 		return err
 	}

@@ -142,21 +142,3 @@ func (s *Store) Update(r vault.Record) error {
 	}
 	return nil
 }
-
-// Delete implements vault.Store.
-func (s *Store) Delete(id vault.VaultID) error {
-	err := s.update(func(tx *bbolt.Tx) error {
-		all, err := vaults(tx)
-		if err != nil {
-			return err
-		}
-		if all.Bucket(id[:]) == nil {
-			return vault.ErrNoVault
-		}
-		return all.DeleteBucket(id[:])
-	})
-	if err != nil {
-		return fmt.Errorf("cannot delete vault %s: %w", id, err)
-	}
-	return nil
-}

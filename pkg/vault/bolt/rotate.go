@@ -40,6 +40,17 @@ func (s *Store) rotate(r vault.Record, rot vault.Rotation) error {
 	if err := s.view(c.begin); err != nil {
 		return err
 	}
+	return s.renew(&copier{ctx: context.Background(), change: c.value}, func() error {
+		if c.layers == 0 && c.headers > 0 { // the keys are wrong rather than all that is stored
+			return fmt.Errorf("%w: no outer layer opens, that of %d headers neither", vault.ErrSealBroken, c.headers)
+		}
+		return nil
+	})
+}
+
+// renew has the copy that c makes take the store's place, if check agrees with it, and
+// overwrites the old file. With ErrTraces that is done, but for the overwriting.
+func (s *Store) renew(c *copier, check func() error) error {
 	name := s.path + freshSuffix
 	if err := removeCopy(name); err != nil {
 		return err
@@ -48,9 +59,10 @@ func (s *Store) rotate(r vault.Record, rot vault.Rotation) error {
 	if err != nil {
 		return err
 	}
-	made, err := s.copyTo(&copier{ctx: context.Background(), to: to, change: c.value})
-	if err == nil && c.layers == 0 && c.headers > 0 { // the keys are wrong rather than all that is stored
-		err = fmt.Errorf("%w: no outer layer opens, that of %d headers neither", vault.ErrSealBroken, c.headers)
+	c.to = to
+	made, err := s.copyTo(c)
+	if err == nil {
+		err = check()
 	}
 	if err != nil {
 		return errors.Join(err, to.Close(), removeCopy(name))
