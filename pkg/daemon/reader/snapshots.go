@@ -149,10 +149,14 @@ func (d *Daemon) makeRoom(id vault.VaultID) {
 // Commit makes a snapshot the newest, and brings the card up to date.
 func (d *Daemon) Commit(ctx context.Context, p session.Peer, c session.Commit) (session.CardState, error) {
 	defer d.uses.begin()()
-	if _, err := d.mine(p, c.Vault); err != nil {
+	r, err := d.mine(p, c.Vault)
+	if err == nil {
+		err = remote(d.mayCommit(r, c))
+	}
+	if err != nil {
 		return session.CardState{}, err
 	}
-	err := d.store.Commit(c.Vault, vault.Commit{
+	err = d.store.Commit(c.Vault, vault.Commit{
 		Vault: c.Vault, Snapshot: c.Snapshot, Parent: c.Parent, Seq: c.Seq, Header: c.Header,
 		Add: blobIDs(c.Add), Drop: blobIDs(c.Drop), Critical: blobIDs(c.Critical), Books: optionalIDs(c.Books),
 		Anew: c.Anew, Voucher: c.Voucher,

@@ -173,6 +173,9 @@ func (d *Daemon) CreateVault(_ context.Context, p session.Peer, v session.NewVau
 	if have, err := d.store.Vault(r.ID); err == nil && have.Owner == p.ID {
 		return nil
 	} else if errors.Is(err, vault.ErrNoVault) {
+		if err := d.mayCreate(p.ID); err != nil {
+			return err
+		}
 		if r.Created, err = d.anew(r.ID); err != nil {
 			return err
 		}
