@@ -16,11 +16,14 @@ DBUSPOLICYDIR ?= $(SYSCONFDIR)/dbus-1/system.d
 endif
 POLKITDIR ?= /usr/share/polkit-1
 
+# Where the programs to be installed are: bin/arm64 after scripts/build --arch=arm64.
+BIN ?= bin
+
 FUZZTIME ?= 10s
 export FUZZTIME
 
 .DEFAULT_GOAL := build
-.PHONY: demo test test-vm bench build install lint fuzz clean
+.PHONY: demo test test-vm bench build install deb lint fuzz clean
 
 demo:
 	@scripts/demo
@@ -48,7 +51,7 @@ fuzz:
 # Files that an administrator may have changed are never overwritten.
 install: build
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples
-	install -m 0755 bin/reprovisiond bin/scrd bin/scrctl $(DESTDIR)$(BINDIR)
+	install -m 0755 $(BIN)/reprovisiond $(BIN)/scrd $(BIN)/scrctl $(DESTDIR)$(BINDIR)
 	install -m 0644 LICENSE $(wildcard README.md docs/*.md) $(DESTDIR)$(DOCDIR)
 	install -m 0644 docs/examples/*.toml docs/examples/*.rules docs/examples/*.conf $(DESTDIR)$(DOCDIR)/examples
 	install -d $(DESTDIR)$(DOCDIR)/panel
@@ -73,8 +76,8 @@ install: build
 	install -d $(DESTDIR)$(SYSTEMDDIR)/systemd/user
 	sed 's,/usr/bin/,$(BINDIR)/,' systemd/user/reprovision-agent.service >bin/reprovision-agent.service
 	install -m 0644 bin/reprovision-agent.service $(DESTDIR)$(SYSTEMDDIR)/systemd/user
-	install -m 0644 systemd/reprovision.sysusers $(DESTDIR)$(SYSTEMDDIR)/sysusers.d/reprovision.conf
-	install -m 0644 systemd/reprovision.tmpfiles $(DESTDIR)$(SYSTEMDDIR)/tmpfiles.d/reprovision.conf
+	install -m 0644 systemd/scrd.sysusers $(DESTDIR)$(SYSTEMDDIR)/sysusers.d/scrd.conf
+	for f in reprovisiond scrd; do install -m 0644 systemd/$$f.tmpfiles $(DESTDIR)$(SYSTEMDDIR)/tmpfiles.d/$$f.conf || exit 1; done
 	install -d $(DESTDIR)$(DBUSPOLICYDIR) $(DESTDIR)$(DATADIR)/dbus-1/system-services $(DESTDIR)$(DATADIR)/dbus-1/interfaces
 	install -m 0644 dbus/org.reprovision.*.conf $(DESTDIR)$(DBUSPOLICYDIR)
 	install -m 0644 dbus/org.reprovision.*.service $(DESTDIR)$(DATADIR)/dbus-1/system-services
@@ -90,6 +93,9 @@ install: build
 	bin/scrctl completion bash >$(DESTDIR)$(DATADIR)/bash-completion/completions/scrctl
 	bin/scrctl completion zsh >$(DESTDIR)$(DATADIR)/zsh/site-functions/_scrctl
 	bin/scrctl completion fish >$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/scrctl.fish
+
+deb:
+	@scripts/deb
 
 clean:
 	rm -rf bin .cache
