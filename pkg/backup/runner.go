@@ -38,6 +38,7 @@ type Result struct {
 	Sent    int              // items whose contents or metadata are new
 	Held    []detect.Finding // damaged or not readable on the device; their last good state is kept
 	Skipped []detect.Finding // not readable, or not fit for a data set, and no state of them is at the reader
+	Other   []userdata.Name  // files that held other contents when they were read than the scan said
 }
 
 // Fill puts the items of the scan into the writer, in the order of a restore.
@@ -239,6 +240,7 @@ func (f *filling) add(ctx context.Context, item manifest.Item, saved vault.Entry
 	var unreadable *readError
 	switch {
 	case errors.As(err, &unreadable):
+		f.result.Other = append(f.result.Other, item.Name)
 		return f.giveUp(item, "changed while it was being saved", saved, known)
 	case errors.Is(err, vault.ErrTooLarge), errors.Is(err, vault.ErrDataSet):
 		return f.giveUp(item, "cannot be saved: "+err.Error(), saved, known)

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/scan"
@@ -12,6 +11,8 @@ import (
 // judgeContents judges an item that is there, readable and of its old type.
 func (j *judgement) judgeContents(want, got manifest.Item) (Verdict, string) {
 	switch {
+	case got.Type == manifest.File && j.altered(got):
+		return j.judgeAltered(want.Name, "edited since the last backup; its contents are not those that were written")
 	case want.SameContents(got):
 		return j.metadataVerdict(want, got)
 	case got.Type != manifest.File:
@@ -39,10 +40,9 @@ func (j *judgement) judgeContents(want, got manifest.Item) (Verdict, string) {
 }
 
 // judgeTransient judges contents that programs write and give up as they work: that
-// they differ says nothing, unless nobody wrote them. What a database has mapped into
-// memory (-shm) may be written to without a trace, as on tmpfs.
+// they differ says nothing, unless nobody wrote them.
 func (j *judgement) judgeTransient(n userdata.Name) (Verdict, string) {
-	if !strings.HasSuffix(string(n), "-shm") && j.silent(n) {
+	if !mapped(n) && j.silent(n) {
 		return j.judgeSilent(n)
 	}
 	return Changed, "contents differ"

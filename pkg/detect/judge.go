@@ -25,7 +25,7 @@ func Judge(space userdata.Space, ref Reference, now scan.Result) Report {
 	saved := ref.Manifest.Finder()
 	for _, it := range now.Manifest.Items() {
 		if _, known := saved.Find(it.Name); !known {
-			j.add(it.Name, it.Class, Changed, "new")
+			j.judgeNew(it)
 		}
 	}
 	j.judgeStrangers()
@@ -44,6 +44,7 @@ type judgement struct {
 	roots    map[string]rootLoss
 	mass     mass
 	moved    map[userdata.Name]userdata.Name
+	silences map[userdata.Name]bool
 	findings []Finding
 	counts   map[Verdict]int
 }
@@ -52,7 +53,7 @@ func newJudgement(space userdata.Space, ref Reference, now scan.Result) *judgeme
 	j := &judgement{
 		space: space, ref: ref, now: now, there: now.Manifest.Finder(),
 		problems: make(map[userdata.Name]scan.Problem, len(now.Problems)),
-		counts:   make(map[Verdict]int), moved: make(map[userdata.Name]userdata.Name),
+		counts:   make(map[Verdict]int), moved: make(map[userdata.Name]userdata.Name), silences: make(map[userdata.Name]bool),
 	}
 	for _, p := range now.Problems {
 		if p.Reason != scan.Attributes { // such an item was read all the same
@@ -66,18 +67,31 @@ func newJudgement(space userdata.Space, ref Reference, now scan.Result) *judgeme
 }
 
 func (j *judgement) add(n userdata.Name, c userdata.Class, v Verdict, reason string) {
-	j.counts[v]++
+	f := Finding{Name: n, Class: c, Verdict: v, Reason: reason}
+	if v == suspected {
+		f.Verdict, f.Suspected = Corrupted, true
+	}
+	if f.Verdict.Damage() && j.ref.forgotten(n) {
+		f.Verdict, f.Suspected, f.Reason = Changed, false, reason+"; the owner means it"
+	}
+	j.counts[f.Verdict]++
 	if v != Intact {
-		j.findings = append(j.findings, Finding{Name: n, Class: c, Verdict: v, Reason: reason})
+		j.findings = append(j.findings, f)
 	}
 }
 
 func (j *judgement) judgeKnown(want manifest.Item) {
 	v, reason := j.verdict(want)
-	if v.Damage() && j.ref.forgotten(want.Name) {
-		v, reason = Changed, reason+"; the owner means it"
-	}
 	j.add(want.Name, want.Class, v, reason)
+}
+
+// judgeNew judges an item that no snapshot has.
+func (j *judgement) judgeNew(it manifest.Item) {
+	v, reason := Changed, "new"
+	if it.Type == manifest.File && j.altered(it) {
+		v, reason = j.judgeAltered(it.Name, "new since the last backup; its contents are not those that were written")
+	}
+	j.add(it.Name, it.Class, v, reason)
 }
 
 func (j *judgement) verdict(want manifest.Item) (Verdict, string) {
@@ -161,7 +175,7 @@ func (j *judgement) judgeMovedDirectories() {
 
 func (j *judgement) report() Report {
 	slices.SortStableFunc(j.findings, func(a, b Finding) int { return cmp.Compare(a.Name, b.Name) })
-	report := Report{Findings: j.findings, Counts: j.counts, Unmounted: make(map[string]bool), Moved: j.moved}
+	report := Report{Findings: j.findings, Counts: j.counts, Unmounted: make(map[string]bool), Moved: j.moved, Silent: j.silences}
 	for name, loss := range j.roots {
 		if loss.absent {
 			report.Unmounted[name] = true

@@ -17,10 +17,11 @@ type mass struct {
 const (
 	massLeast = 20
 	massPart  = 2.0 / 3
-	// noiseMany is how many files that gave way to noise are no choice of the
-	// owner's.
-	noiseMany = 10
 )
+
+// Many is how many files that gave way to noise are no choice of the owner's, or
+// none that a file stands for alone.
+const Many = 10
 
 // findMass looks at all that is missing from what the reference has.
 func (j *judgement) findMass() mass {
@@ -42,7 +43,7 @@ func (j *judgement) findMass() mass {
 			gone[want.Name.Root()]++
 		}
 	}
-	return mass{lost: massLosses(had, gone), noise: noisy >= noiseMany}
+	return mass{lost: massLosses(had, gone), noise: noisy >= Many}
 }
 
 func massLosses(had, gone map[string]int) map[string]string {

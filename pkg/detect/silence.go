@@ -1,8 +1,11 @@
 package detect
 
 import (
+	"strings"
+
 	"golang.org/x/sys/unix"
 
+	"github.com/reprovision/reprovision/pkg/manifest"
 	"github.com/reprovision/reprovision/pkg/scan"
 	"github.com/reprovision/reprovision/pkg/userdata"
 )
@@ -17,6 +20,31 @@ func (j *judgement) silent(n userdata.Name) bool {
 	saved, _ := j.ref.Manifest.Find(n)
 	return known && there && was.Settled && was.Digest == saved.Digest && unwritten(was.Observation, is, j.now.FSType(n))
 }
+
+// altered tells whether a file differs from how it was last found though nobody wrote it: work
+// that no snapshot has yet, and that nobody has any more. What it was found to hold must have
+// been other than what is saved; else that is damaged, and there is something to restore.
+func (j *judgement) altered(got manifest.Item) bool {
+	last, known := j.ref.Last.Get(got.Name)
+	is, there := j.now.Observed(got.Name)
+	saved, _ := j.ref.Manifest.Find(got.Name)
+	return known && there && last.Settled && last.Digest != got.Digest && last.Digest != saved.Digest &&
+		!mapped(got.Name) && unwritten(last.Observation, is, j.now.FSType(got.Name))
+}
+
+// judgeAltered: the work is lost, but part of it may be worth more to its owner than the
+// version before it. On a file system that cannot tell, it may be another work.
+func (j *judgement) judgeAltered(n userdata.Name, reason string) (Verdict, string) {
+	j.silences[n] = true
+	if timeless(j.now.FSType(n)) {
+		return Unavailable, reason + ", or a program has set the time back: this file system cannot tell"
+	}
+	return suspected, reason + ": they differ, though size, times and inode are as they were"
+}
+
+// mapped tells whether a file is one that a database maps into memory (-shm), and may
+// change without a trace, as on tmpfs.
+func mapped(n userdata.Name) bool { return strings.HasSuffix(string(n), "-shm") }
 
 // unwritten tells whether two observations show no write between them. The number
 // of the device says nothing: the kernel gives another one when the file system is

@@ -34,14 +34,23 @@ type Finding struct {
 	Name    userdata.Name
 	Class   userdata.Class
 	Verdict Verdict
-	Reason  string // the evidence, for a person
+	// Suspected: the item is Corrupted by all that is known, and yet may be as somebody
+	// made it. No snapshot takes it up, and only the owner's word puts another in its place.
+	Suspected bool
+	Reason    string // the evidence, for a person
 }
+
+// suspected is the verdict on what becomes a Finding that is Suspected.
+const suspected Verdict = "suspected"
 
 // Reference is what the device holds to be true: the last good snapshot, and
 // how its files were observed when they were last seen intact.
 type Reference struct {
 	Manifest manifest.Manifest
 	Seen     scan.Cache
+	// Last is how the files were last found, those among them that were written since the
+	// snapshot, or are newer than it.
+	Last scan.Cache
 	// Forgotten tells whether the owner said that a change or a deletion of
 	// the item is meant. May be nil.
 	Forgotten func(userdata.Name) bool
@@ -71,6 +80,9 @@ type Report struct {
 	Moved map[userdata.Name]userdata.Name
 	// Unmounted holds the roots whose file system is not mounted now.
 	Unmounted map[string]bool
+	// Silent holds the files that differ from Reference.Last though nobody wrote them: what
+	// is known of them is still what was known.
+	Silent map[userdata.Name]bool
 }
 
 // Damaged returns the findings that call for a reprovision.
@@ -91,28 +103,25 @@ func (r Report) Only(confirmed []Finding) Report {
 	for _, f := range confirmed {
 		sure[f.Name] = true
 	}
-	out := Report{Findings: slices.Clone(r.Findings), Counts: maps.Clone(r.Counts), Unmounted: r.Unmounted, Moved: r.Moved}
-	for i, f := range out.Findings {
-		if f.Verdict.Damage() && !sure[f.Name] {
-			out.Counts[f.Verdict]--
-			out.Counts[Unavailable]++
-			out.Findings[i].Verdict, out.Findings[i].Reason = Unavailable, "does not stay as it is: "+f.Reason
-		}
-	}
-	return out
+	return r.withhold(func(n userdata.Name) bool { return !sure[n] }, "does not stay as it is")
 }
 
 // Withhold turns damage of the named items into unavailable, for a reason.
 func (r Report) Withhold(names map[userdata.Name]bool, why string) Report {
-	out := Report{Findings: slices.Clone(r.Findings), Counts: maps.Clone(r.Counts), Unmounted: r.Unmounted, Moved: r.Moved}
-	for i, f := range out.Findings {
-		if f.Verdict.Damage() && names[f.Name] {
-			out.Counts[f.Verdict]--
-			out.Counts[Unavailable]++
-			out.Findings[i].Verdict, out.Findings[i].Reason = Unavailable, why+": "+f.Reason
+	return r.withhold(func(n userdata.Name) bool { return names[n] }, why)
+}
+
+func (r Report) withhold(which func(userdata.Name) bool, why string) Report {
+	r.Findings, r.Counts = slices.Clone(r.Findings), maps.Clone(r.Counts)
+	for i, f := range r.Findings {
+		if f.Verdict.Damage() && which(f.Name) {
+			r.Counts[f.Verdict]--
+			r.Counts[Unavailable]++
+			f.Verdict, f.Suspected, f.Reason = Unavailable, false, why+": "+f.Reason
+			r.Findings[i] = f
 		}
 	}
-	return out
+	return r
 }
 
 // Find returns the finding on an item; false when the item is intact.

@@ -18,6 +18,8 @@ type Selection struct {
 	// Damage limits the plan to what was erased or corrupted: what a daemon
 	// does by itself. Otherwise what was deleted comes back too.
 	Damage bool
+	// Suspected takes in what only may be damage: the owner has been asked about just these.
+	Suspected bool
 	// Overwrite puts the snapshot's state in place of legitimate changes too, and,
 	// where Names or Below name it, of what can be read and not be judged. Only the
 	// owner's word sets it.
@@ -125,7 +127,7 @@ type planner struct {
 // overwriting anything, so it does whenever the owner asks for a reprovision.
 func (p *planner) wanted(f detect.Finding, sel Selection) bool {
 	if f.Verdict.Damage() {
-		return true
+		return !f.Suspected || sel.Suspected || sel.Overwrite && sel.named()
 	}
 	_, there := p.now.Manifest.Find(f.Name)
 	switch {

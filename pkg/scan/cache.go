@@ -2,6 +2,7 @@ package scan
 
 import (
 	"bytes"
+	"iter"
 	"maps"
 	"sort"
 	"strings"
@@ -141,6 +142,38 @@ func coveredBy(set map[userdata.Name]bool, n userdata.Name) bool {
 		n = n.Parent()
 	}
 	return true
+}
+
+// All yields the files that the cache remembers, sorted by name.
+func (c Cache) All() iter.Seq2[userdata.Name, Entry] {
+	return func(yield func(userdata.Name, Entry) bool) {
+		for i := range c.entries {
+			if !yield(c.entries[i].name, c.entries[i].Entry) {
+				return
+			}
+		}
+	}
+}
+
+// Apart returns the part of the cache that other does not know in the same way.
+func (c Cache) Apart(other Cache) Cache {
+	var apart []cacheEntry
+	for i := range c.entries {
+		e := &c.entries[i]
+		if o, known := other.find(e.name); !known || !e.same(&o.Entry) {
+			apart = append(apart, *e)
+		}
+	}
+	return Cache{entries: apart}
+}
+
+// Names lists the files that the cache remembers.
+func (c Cache) Names() []userdata.Name {
+	names := make([]userdata.Name, len(c.entries))
+	for i := range c.entries {
+		names[i] = c.entries[i].name
+	}
+	return names
 }
 
 // With returns the cache with what it knows of the named files replaced by what

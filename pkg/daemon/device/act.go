@@ -22,7 +22,7 @@ import (
 // act does with damage what the policy of its class says, and returns what is to be
 // mended now.
 func (d *Daemon) act(seen sight) []detect.Finding {
-	auto, ask := d.byPolicy(d.writable(seen, d.findings.due(seen.report.Damaged(), d.now())))
+	auto, ask := d.byPolicy(d.writable(seen, d.restorable(d.findings.due(seen.report.Damaged(), d.now()))))
 	if len(ask) > 0 {
 		d.wait(fmt.Sprintf("%d damaged items wait for the owner's word", len(ask)))
 		select {
@@ -41,13 +41,27 @@ func (d *Daemon) act(seen sight) []detect.Finding {
 	return auto
 }
 
-// byPolicy tells what is restored by itself from what the owner is asked about.
+// restorable leaves out what no snapshot has: of work that was damaged before it was saved
+// there is nothing to restore.
+func (d *Daemon) restorable(damaged []detect.Finding) []detect.Finding {
+	if !slices.ContainsFunc(damaged, func(f detect.Finding) bool { return f.Suspected }) {
+		return damaged
+	}
+	saved := d.book.reference().Manifest
+	return slices.DeleteFunc(slices.Clone(damaged), func(f detect.Finding) bool {
+		_, known := saved.Find(f.Name)
+		return f.Suspected && !known
+	})
+}
+
+// byPolicy tells what is restored by itself from what the owner is asked about: what is only
+// suspected is never restored without their word.
 func (d *Daemon) byPolicy(damaged []detect.Finding) (auto, ask []detect.Finding) {
 	for _, f := range damaged {
-		switch d.cfg.Reprovision.For(f.Class) {
-		case config.Restore:
+		switch policy := d.cfg.Reprovision.For(f.Class); {
+		case policy == config.Restore && !f.Suspected:
 			auto = append(auto, f)
-		case config.Ask:
+		case policy != config.Report:
 			ask = append(ask, f)
 		}
 	}
@@ -252,7 +266,7 @@ func (d *Daemon) resume(ctx context.Context) {
 		}
 		d.log.Info("going on with an interrupted reprovision", "items", len(job.Items))
 		run := &restoreRun{
-			Daemon: d, sel: reprovision.Selection{Names: job.names(), Damage: job.Damage, Overwrite: job.Overwrite},
+			Daemon: d, sel: reprovision.Selection{Names: job.names(), Damage: job.Damage, Suspected: true, Overwrite: job.Overwrite},
 			lasting: rankMend, snapshot: job.Snapshot, resumed: &job, confirmed: true,
 		}
 		if job.Rest {

@@ -61,7 +61,9 @@ func (d *Daemon) askAbout(ctx context.Context, damaged []detect.Finding) (instea
 // answered does what the owner has said about damage: nil is yes.
 func (d *Daemon) answered(ctx context.Context, damaged []detect.Finding, err error) {
 	if err == nil {
-		err = d.mend(ctx, d.mending(damaged), damaged)
+		run := d.mending(damaged)
+		run.sel.Suspected = true
+		err = d.mend(ctx, run, damaged)
 	}
 	if err != nil && ctx.Err() == nil {
 		d.log.Info("damage waits for the owner's word", "items", len(damaged), "error", err)

@@ -121,7 +121,7 @@ func (r *backupRun) compare(ctx context.Context) (backup.Event, error) {
 	h := r.base.Header()
 	r.result = busapi.BackupResult{Snapshot: h.Snapshot.String(), Mode: h.Mode.String(), Items: int64(h.Items)}
 	r.tally()
-	r.hold(r.sight.report.Damaged())
+	r.keepBack()
 	return backup.Same, nil
 }
 
@@ -309,6 +309,7 @@ func (r *backupRun) fill(ctx context.Context, p pendingBackup, up *upload) (*vau
 // whether the reader has it.
 func (r *backupRun) commit(ctx context.Context, c *vault.Commit, ds *vault.DataSet, filled backup.Result) error {
 	t := turn{Done: r.book.settled(ds, r.sight, r.meant)}
+	r.book.doubt(filled.Other)
 	unsure := slices.Concat(r.sight.report.Findings, filled.Held, filled.Skipped)
 	t.Lost = r.book.lostBy(ds, unsure, t.Done)
 	raw, err := ds.Encode()
@@ -386,7 +387,7 @@ func (r *backupRun) report(ctx context.Context, c *vault.Commit, ds *vault.DataS
 	r.countHealed(ctx, ds)
 	r.hold(filled.Held)
 	for _, f := range filled.Skipped {
-		r.result.Skipped = append(r.result.Skipped, r.space.Path(f.Name)+": "+f.Reason)
+		r.skip(f)
 	}
 	r.tally()
 	// What was saved is intact from now on, and the status should say so; but
@@ -394,6 +395,22 @@ func (r *backupRun) report(ctx context.Context, c *vault.Commit, ds *vault.DataS
 	if _, err := r.lookOnce(ctx, look{why: "saved", urgent: true}); err != nil && ctx.Err() == nil {
 		r.log.Warn("cannot look at what was saved", "error", err)
 	}
+}
+
+// keepBack tells of what is damaged where there is nothing to save: of what is new no
+// snapshot has a good state.
+func (r *backupRun) keepBack() {
+	for _, f := range r.sight.report.Damaged() {
+		if _, saved := r.base.Entry(f.Name); saved {
+			r.hold([]detect.Finding{f})
+		} else {
+			r.skip(f)
+		}
+	}
+}
+
+func (r *backupRun) skip(f detect.Finding) {
+	r.result.Skipped = append(r.result.Skipped, r.space.Path(f.Name)+": "+f.Reason)
 }
 
 func (r *backupRun) hold(held []detect.Finding) {

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"maps"
@@ -27,6 +28,7 @@ type book struct {
 	whole   *manifest.Manifest // what manifest has put together; nil when that is no longer true
 	seen    scan.Cache         // last intact
 	last    scan.Cache         // of the last scan, so that it need not read all again
+	found   scan.Cache         // how files were last found; what nobody wrote since is no news
 	looked  *view              // the last scan, if nothing is known better since; else nil
 	// forgotten are the names whose loss or change the owner means, with the
 	// number of the word that said so.
@@ -45,7 +47,10 @@ type book struct {
 	// deleted.
 	erased map[userdata.Name]bool
 	moved  map[userdata.Name]userdata.Name // where items went, since the data set
-	mounts mounts
+	// doubted are the items whose damage is only suspected. New ones are among them, which
+	// the owner may mean, too.
+	doubted map[userdata.Name]bool
+	mounts  mounts
 }
 
 // openBook reads the book. What of it cannot be read is done without: the reader
@@ -56,18 +61,22 @@ func openBook(st *state, log *slog.Logger) *book {
 		erased: make(map[userdata.Name]bool),
 	}
 	var names, erased []userdata.Name
-	var err [7]error
+	var err [8]error
 	b.dataSet, err[0] = st.dataSet(keyReference)
-	b.seen, err[1] = st.seen()
+	b.seen, err[1] = st.observed(keySeen)
 	_, err[2] = st.load(keyForgotten, &names)
 	_, err[3] = st.load(keyLost, &b.lost)
 	_, err[4] = st.load(keyErased, &erased)
 	_, err[5] = st.load(keyMounts, &b.mounts)
 	_, err[6] = st.load(keyMoved, &b.moved)
+	var found scan.Cache
+	found, err[7] = st.observed(keyLast)
 	if err := errors.Join(err[:]...); err != nil {
 		log.Error("cannot read all of the state, going on without that part", "error", err)
 	}
-	b.last = b.seen
+	// What was written after it had been saved, or is in doubt, has to be read.
+	b.found = b.seen.With(found, found.Names())
+	b.last = b.seen.With(scan.Cache{}, found.Names())
 	for _, n := range names {
 		b.forgotten[n] = 0
 	}
@@ -81,7 +90,7 @@ func openBook(st *state, log *slog.Logger) *book {
 func (b *book) reference() detect.Reference {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ref := detect.Reference{Seen: b.seen, Forgotten: b.isForgotten, Erased: b.wasErased, Moved: b.moved, Mounts: b.mounts.Roots, Mounted: b.mounts.Inside}
+	ref := detect.Reference{Seen: b.seen, Last: b.found, Forgotten: b.isForgotten, Erased: b.wasErased, Moved: b.moved, Mounts: b.mounts.Roots, Mounted: b.mounts.Inside}
 	ref.Manifest = b.manifest()
 	return ref
 }
@@ -179,10 +188,17 @@ func (b *book) observe(s sight, reading uint64) error {
 		}
 	}
 	clear(b.dirty)
-	var bad []userdata.Name
+	var bad, unsure []userdata.Name
+	doubted := make(map[userdata.Name]bool)
 	for _, f := range report.Findings {
 		if f.Verdict.Damage() || f.Verdict == detect.Unavailable {
 			bad = append(bad, f.Name)
+		}
+		if f.Verdict == detect.Unavailable || f.Suspected && report.Silent[f.Name] {
+			unsure = append(unsure, f.Name)
+		}
+		if f.Suspected {
+			doubted[f.Name] = true
 		}
 	}
 	b.last, b.looked = now.Cache.With(scan.Cache{}, newer), nil
@@ -191,7 +207,32 @@ func (b *book) observe(s sight, reading uint64) error {
 		b.looked = &v
 	}
 	b.seen = now.Cache.With(b.seen, append(bad, b.edited(now)...))
-	return errors.Join(b.noteErased(now, report), b.noteMounts(now, report), b.noteMoved(now, report))
+	b.found = now.Cache.With(b.found, unsure)
+	return errors.Join(b.noteDoubted(doubted), b.noteErased(now, report), b.noteMounts(now, report), b.noteMoved(now, report))
+}
+
+// noteDoubted keeps in mind how those items were last found whose damage is suspected: what
+// was in doubt before a restart is so after it. mu is held.
+func (b *book) noteDoubted(doubted map[userdata.Name]bool) error {
+	if maps.Equal(doubted, b.doubted) {
+		return nil
+	}
+	found := scan.Cache{}.With(b.found, slices.Collect(maps.Keys(doubted)))
+	raw, err := found.Marshal()
+	if err != nil {
+		return err
+	}
+	b.doubted = doubted
+	return b.state.put(map[string][]byte{keyLast: raw})
+}
+
+// doubt has the next look read files whose contents turned out to be other than it said.
+func (b *book) doubt(names []userdata.Name) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(names) > 0 {
+		b.last, b.looked = b.last.With(scan.Cache{}, names), nil
+	}
 }
 
 // noteMoved keeps in mind where items went: they may be edited there before they
@@ -210,6 +251,23 @@ func (b *book) noteMoved(now scan.Result, report detect.Report) error {
 	}
 	b.moved = moved
 	return b.state.store(keyMoved, moved)
+}
+
+// everything lists what there is to be, and the files that are newer than the data set.
+func (b *book) everything() []manifest.Item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	saved := b.manifest()
+	all := slices.Clip(saved.Items()) // so that nothing is put into the manifest's own
+	for n, e := range b.last.All() {
+		if _, known := saved.Find(n); !known {
+			all = append(all, manifest.Item{Name: n, Type: manifest.File, Size: e.Size})
+		}
+	}
+	if len(all) > saved.Len() {
+		slices.SortFunc(all, func(x, y manifest.Item) int { return cmp.Compare(x.Name, y.Name) })
+	}
+	return all
 }
 
 // edited lists the files that differ from the data set, or are gone, and whose saved
@@ -278,7 +336,7 @@ func (b *book) restored(names []userdata.Name, found scan.Cache) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last, b.looked = b.last.With(found, names), nil
-	b.seen = b.seen.With(found, names)
+	b.seen, b.found = b.seen.With(found, names), b.found.With(found, names)
 }
 
 // means tells whether the owner means the loss or change of an item; mu is held.
@@ -380,13 +438,18 @@ func (b *book) forget(names []userdata.Name) (int64, error) {
 func (b *book) marks(m manifest.Manifest, names []userdata.Name) (map[userdata.Name]uint64, int64) {
 	marks, count := b.forgottenWithout(nil), int64(0)
 	b.words++
+	mark := func(item userdata.Name) {
+		if slices.ContainsFunc(names, item.Below) {
+			marks[item] = b.words
+			count++
+		}
+	}
 	for _, it := range m.Items() {
-		for _, n := range names {
-			if it.Name.Below(n) {
-				marks[it.Name] = b.words
-				count++
-				break
-			}
+		mark(it.Name)
+	}
+	for n := range b.doubted {
+		if _, known := m.Find(n); !known {
+			mark(n)
 		}
 	}
 	return marks, count
@@ -434,11 +497,15 @@ func (b *book) settled(ds *vault.DataSet, seen sight, meant map[userdata.Name]ui
 func (b *book) save() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	raw, err := b.seen.Marshal()
+	seen, err := b.seen.Marshal()
 	if err != nil {
 		return err
 	}
-	return b.state.put(map[string][]byte{keySeen: raw})
+	found, err := b.found.Apart(b.seen).With(b.found, slices.Collect(maps.Keys(b.doubted))).Marshal()
+	if err != nil {
+		return err
+	}
+	return b.state.put(map[string][]byte{keySeen: seen, keyLast: found})
 }
 
 func encodeNames[V any](set map[userdata.Name]V) ([]byte, error) {

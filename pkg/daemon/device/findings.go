@@ -222,9 +222,42 @@ func (f *findings) snapshot() (report detect.Report, unsaved int64, waiting stri
 // manyFindings is how many verdicts are told one by one; more are summed up.
 const manyFindings = 20
 
+// alike puts findings together that are suspected for one and the same reason, where they
+// are many: they are one event.
+func alike(fresh []detect.Finding) (single []detect.Finding, events [][]detect.Finding) {
+	type event struct {
+		class  userdata.Class
+		reason string
+	}
+	of := func(f detect.Finding) event { return event{f.Class, f.Reason} }
+	all := make(map[event][]detect.Finding)
+	for _, f := range fresh {
+		if f.Suspected {
+			all[of(f)] = append(all[of(f)], f)
+		}
+	}
+	for _, f := range fresh {
+		switch same := all[of(f)]; {
+		case !f.Suspected || len(same) < detect.Many:
+			single = append(single, f)
+		case same[0].Name == f.Name:
+			events = append(events, same)
+		}
+	}
+	return single, events
+}
+
 // publish takes note of a look and tells what is new in it, once.
 func (d *Daemon) publish(seen sight) {
 	fresh, report := d.findings.take(seen), seen.report
+	fresh, events := alike(fresh)
+	for _, all := range events {
+		d.event("verdict", map[string]any{
+			"class": string(all[0].Class), "verdict": string(all[0].Verdict), "reason": all[0].Reason, "suspected": true,
+			"items": int64(len(all)), "corrupted": int64(len(all)),
+		})
+		d.log.Warn("damage suspected", "items", len(all), "class", all[0].Class, "reason", all[0].Reason)
+	}
 	if len(fresh) > manyFindings {
 		d.event("verdict", map[string]any{
 			"verdict": "mass loss or damage", "items": int64(len(fresh)),
@@ -235,7 +268,7 @@ func (d *Daemon) publish(seen sight) {
 	}
 	for _, f := range fresh {
 		d.event("verdict", map[string]any{
-			"path": d.space.Path(f.Name), "class": string(f.Class), "verdict": string(f.Verdict), "reason": f.Reason,
+			"path": d.space.Path(f.Name), "class": string(f.Class), "verdict": string(f.Verdict), "reason": f.Reason, "suspected": f.Suspected,
 		})
 		d.log.Warn("damage found", "item", userdata.Printable(string(f.Name)), "verdict", f.Verdict, "reason", f.Reason)
 	}

@@ -23,7 +23,7 @@ const (
 // scrubPause is the wait after a scrub that failed.
 const scrubPause = 10 * time.Minute
 
-// scrubber reads every byte of what was saved from time to time, at a bounded
+// scrubber reads every byte of what was saved, and is to be, from time to time, at a bounded
 // rate and beside everything else. It judges nothing: it makes the next look see
 // what is on the medium. It counts from the last scrub that was finished, so
 // that restarts neither skip nor repeat one.
@@ -64,7 +64,7 @@ func (d *Daemon) untilScrub(every time.Duration) time.Duration {
 
 func (d *Daemon) scrub(ctx context.Context) error {
 	defer idle()()
-	items := d.afterLastScrub(d.book.reference().Manifest.Items())
+	items := d.afterLastScrub(d.book.everything())
 	for len(items) > 0 {
 		var names []userdata.Name
 		for bytes := int64(0); len(items) > 0 && len(names) < scrubItems && bytes < scrubBytes; items = items[1:] {

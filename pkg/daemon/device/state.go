@@ -37,6 +37,7 @@ const (
 	keyPending   = "pending"   // an unfinished backup
 	keyHighest   = "highest"   // the highest generation that was given to a snapshot, at whichever reader
 	keyLost      = "lost"      // items that are damaged here and that no snapshot has
+	keyLast      = "last"      // how files were last found that are not as they were when intact
 	keyForgotten = "forgotten" // names whose loss or change the owner means
 	keyErased    = "erased"    // items that were found erased and are not back yet
 	keyMoved     = "moved"     // where items went that are not saved there yet
@@ -58,7 +59,7 @@ func bucketOf(key string) []byte {
 	return stateBucket()
 }
 
-func largeKeys() []string { return []string{keyReference, keySeen, keyPrepared} }
+func largeKeys() []string { return []string{keyReference, keySeen, keyPrepared, keyLast} }
 
 // pendingBackup makes a repeated attempt build the same blobs as the one that
 // was cut short, so that what the reader has is not sent again.
@@ -245,11 +246,11 @@ func (s *state) dataSet(key string) (*vault.DataSet, error) {
 	return vault.DecodeDataSet(raw)
 }
 
-// seen reads how the reference's files were observed.
-func (s *state) seen() (scan.Cache, error) {
+// observed reads how files were observed, as it is kept under the key.
+func (s *state) observed(key string) (scan.Cache, error) {
 	var c scan.Cache
 	err := s.db.View(func(tx *bolt.Tx) error {
-		if raw := tx.Bucket(bucketOf(keySeen)).Get([]byte(keySeen)); raw != nil {
+		if raw := tx.Bucket(bucketOf(key)).Get([]byte(key)); raw != nil {
 			return c.Unmarshal(raw) // which keeps nothing of raw
 		}
 		return nil
