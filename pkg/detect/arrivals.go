@@ -155,11 +155,17 @@ func isPacked(n userdata.Name) bool {
 	return slices.Contains([]string{".gz", ".bz2", ".xz", ".zst", ".zip", ".gpg", ".asc", ".pgp"}, path.Ext(string(n)))
 }
 
+// unreadable tells whether contents are noise to whoever has no key: they are in no format
+// but one that hides them.
+func unreadable(n scan.Nature) bool {
+	return n.Dense && (n.Kind == "" || formatOf(n.Kind).Sealed())
+}
+
 // noise finds a new file beside the place of one that is missing that bears its
 // name, with something added, and that nobody can read without a key.
 func (a arrivals) noise(want manifest.Item) (userdata.Name, bool) {
 	for _, n := range a.near[string(want.Name)] {
-		if nature := a.now.Nature(n); nature.Dense && (nature.Kind == "" || formatOf(nature.Kind) == "openpgp") {
+		if nature := a.now.Nature(n); unreadable(nature) {
 			return n, true
 		}
 	}

@@ -20,18 +20,22 @@ func (j *judgement) judgeContents(want, got manifest.Item) (Verdict, string) {
 	case transient(want.Name):
 		return j.judgeTransient(want.Name)
 	case got.Size == 0:
-		return j.judgeEmptied(want)
+		return j.judgeEmptied(want, got)
 	}
 	nature := j.now.Nature(want.Name)
 	if nature.Open {
 		return Unavailable, "contents differ, and a program is in the middle of changing them"
 	}
 	d := difference{want: want, got: got, is: nature, was: j.before(want), written: j.written(want.Name)}
-	if reason := d.damage(); reason != "" {
+	reason := d.damage()
+	switch {
+	case reason != "":
 		return Corrupted, reason
-	}
-	if j.silent(want.Name) {
+	case j.silent(want.Name):
 		return j.judgeSilent(want.Name)
+	}
+	if reason := d.doubt(); reason != "" {
+		return suspected, reason
 	}
 	if nature.Broken != "" && sameFormat(want, nature) {
 		return Changed, fmt.Sprintf("contents differ, and are no valid %s any more: %s", nature.Kind, nature.Broken)
@@ -46,15 +50,6 @@ func (j *judgement) judgeTransient(n userdata.Name) (Verdict, string) {
 		return j.judgeSilent(n)
 	}
 	return Changed, "contents differ"
-}
-
-// judgeEmptied judges a file that was cut to nothing. A log that was copied away
-// first has lost nothing.
-func (j *judgement) judgeEmptied(want manifest.Item) (Verdict, string) {
-	if to, copied := j.arrivals.of(want); copied {
-		return Changed, "emptied; what it held is in " + quoted(to)
-	}
-	return Corrupted, fmt.Sprintf("cut to zero, had %d bytes", want.Size)
 }
 
 // before is what the saved contents were like, as far as this device remembers.
@@ -83,6 +78,8 @@ func (d difference) damage() string {
 		return "" // no valid contents are damage for being too many to look at
 	case d.want.Kind == "":
 		return d.cutShort()
+	case d.is.Kind == d.want.Kind && formatOf(d.want.Kind).Marked():
+		return d.cutShort()
 	case d.is.Kind != "" && (d.is.Broken == "" || d.is.Odd):
 		return "" // whole, if only as something else, or without its match
 	case textual(d.want.Kind):
@@ -100,10 +97,24 @@ func (d difference) textDamage() string {
 	switch {
 	case d.is.Gap:
 		return "holds blocks of NUL, and was text"
-	case !d.is.Text:
-		return "holds bytes that no text has, and was text"
+	case d.is.Torn:
+		return "holds blocks of noise, and was text"
+	case !d.is.Text && formatOf(d.want.Kind) != "" && !d.is.Stray:
+		return fmt.Sprintf("was a valid %s, and is neither that nor text", formatOf(d.want.Kind))
 	}
 	return d.cutShort()
+}
+
+// doubt says what in the contents is harm, or what its owner has done: it was text, and is none. A
+// format that nobody knows may have its place now, or somebody has typed what no text has.
+func (d difference) doubt() string {
+	switch {
+	case d.is.Unsure, d.is.Nul, !textual(d.want.Kind), d.is.Text, d.is.Kind != "" && (d.is.Broken == "" || d.is.Odd):
+		return ""
+	case d.is.Stray:
+		return "was text, and holds a few bytes that no text has"
+	}
+	return "was text, and is nothing that is known"
 }
 
 // cutShort recognises the beginning of what was saved, where it does not end as

@@ -9,8 +9,9 @@ import (
 
 // mass is what only many items together tell.
 type mass struct {
-	lost  map[string]string // by root, why what is missing there is no deletion
-	noise bool              // many files gave way to what nobody can read
+	lost    map[string]string // by root, why what is missing there is no deletion
+	emptied map[string]string // by root, why nobody has emptied what is empty there
+	noise   bool              // many files gave way to what nobody can read
 }
 
 // From massLeast files on, and where two of three are gone, nobody has tidied up.
@@ -25,13 +26,16 @@ const Many = 10
 
 // findMass looks at all that is missing from what the reference has.
 func (j *judgement) findMass() mass {
-	had, gone := make(map[string]int), make(map[string]int)
+	had, gone, empty := make(map[string]int), make(map[string]int), make(map[string]int)
 	noisy := 0
 	for _, want := range j.ref.Manifest.Items() {
 		if want.Type != manifest.File || transient(want.Name) || j.ref.forgotten(want.Name) || j.keptByGit(want.Name) {
 			continue
 		}
 		had[want.Name.Root()]++
+		if is, there := j.now.Manifest.Find(want.Name); there && is.Type == manifest.File && is.Size == 0 && want.Size > 0 {
+			empty[want.Name.Root()]++
+		}
 		if !j.missing(want.Name) {
 			continue
 		}
@@ -43,14 +47,14 @@ func (j *judgement) findMass() mass {
 			gone[want.Name.Root()]++
 		}
 	}
-	return mass{lost: massLosses(had, gone), noise: noisy >= Many}
+	return mass{lost: massLosses(had, gone, "gone"), emptied: massLosses(had, empty, "emptied"), noise: noisy >= Many}
 }
 
-func massLosses(had, gone map[string]int) map[string]string {
+func massLosses(had, gone map[string]int, how string) map[string]string {
 	lost := make(map[string]string)
 	for root, n := range gone {
 		if n >= massLeast && float64(n) >= massPart*float64(had[root]) {
-			lost[root] = fmt.Sprintf("gone together with most of what lay here: %d of %d files", n, had[root])
+			lost[root] = fmt.Sprintf("%s together with most of what lay here: %d of %d files", how, n, had[root])
 		}
 	}
 	return lost

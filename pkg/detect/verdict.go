@@ -51,6 +51,9 @@ type Reference struct {
 	// Last is how the files were last found, those among them that were written since the
 	// snapshot, or are newer than it.
 	Last scan.Cache
+	// Crashed is when the system started after it had last gone down without an orderly end, in
+	// nanoseconds since the epoch; 0 for never.
+	Crashed int64
 	// Forgotten tells whether the owner said that a change or a deletion of
 	// the item is meant. May be nil.
 	Forgotten func(userdata.Name) bool

@@ -20,7 +20,7 @@ const (
 	cacheVersion    = 3
 	maxCacheEntries = 1 << 24
 
-	flagCount  = 10 // see switches
+	flagCount  = 12 // see switches
 	flagsKnown = 1<<flagCount - 1
 
 	entrySize  = 192 // bytes of one entry, about
@@ -105,7 +105,7 @@ func (e *Entry) flags() uint16 {
 
 // switches are where the flags of an entry are kept, in the order of their bits.
 func (e *Entry) switches() [flagCount]*bool {
-	return [flagCount]*bool{&e.Settled, &e.Nul, &e.Cut, &e.Gap, &e.Text, &e.Ended, &e.Dense, &e.Open, &e.Odd, &e.Unsure}
+	return [flagCount]*bool{&e.Settled, &e.Nul, &e.Cut, &e.Gap, &e.Text, &e.Ended, &e.Dense, &e.Open, &e.Odd, &e.Unsure, &e.Stray, &e.Torn}
 }
 
 // Unmarshal replaces the cache by one that Marshal encoded. On an error the

@@ -21,6 +21,8 @@ type Nature struct {
 	Nul   bool // contents, and all of them NUL bytes
 	Gap   bool // an aligned block of 512 NUL bytes among others
 	Text  bool // no byte that text has not: control characters, NUL but for UTF-16
+	Stray bool // UTF-8, and no Text only for a few control characters
+	Torn  bool // text, but for noise that fills aligned blocks of 512 bytes, between text
 	Ended bool // the last line has its end
 	Dense bool // looks like noise: encrypted or compressed
 	Open  bool // an Examiner cannot tell now, for a program is at work on it
@@ -38,7 +40,7 @@ type Nature struct {
 
 func (n Nature) same(o Nature) bool {
 	return slices.Equal(n.Marks, o.Marks) && n.Nul == o.Nul && n.Gap == o.Gap && n.Text == o.Text && n.Ended == o.Ended && n.Dense == o.Dense &&
-		n.Open == o.Open && n.Odd == o.Odd && n.Unsure == o.Unsure && n.Kind == o.Kind && n.Broken == o.Broken
+		n.Stray == o.Stray && n.Torn == o.Torn && n.Open == o.Open && n.Odd == o.Odd && n.Unsure == o.Unsure && n.Kind == o.Kind && n.Broken == o.Broken
 }
 
 // Contents is a file that an Examiner looks at.
@@ -70,7 +72,6 @@ const (
 // nature reads the file once more, from the page cache where it was just read.
 func (w *walk) nature(ctx context.Context, d dir, name userdata.Name, fd int, e *Entry) error {
 	r := natureReader{sum: crc32.New(crc32.MakeTable(crc32.Castagnoli)), next: firstMark}
-	r.nature.Text = true
 	for off := int64(0); off < e.Size; {
 		n, err := preadOnce(fd, w.buf, off)
 		if err != nil {
@@ -107,6 +108,9 @@ type natureReader struct {
 	}
 	some  bool // a byte that is not NUL
 	wide  bool // begins as UTF-16 does
+	stray int  // bytes that no text has, for as long as there are few
+	runes runes
+	tear  tear
 	last  byte
 	block [gapSize]byte // to compare with
 }
@@ -117,7 +121,10 @@ func (r *natureReader) take(b []byte) {
 	}
 	r.mark(b)
 	r.gaps(b)
-	r.nature.Text = r.nature.Text && isText(b, r.wide)
+	if r.stray <= strayMost {
+		r.stray += strays(b)
+		r.runes.take(b)
+	}
 	r.last = b[len(b)-1]
 	r.size += int64(len(b))
 }
@@ -150,6 +157,7 @@ func (r *natureReader) gaps(b []byte) {
 		} else {
 			r.some = true
 		}
+		r.tear.take(b[:n])
 		b = b[n:]
 	}
 }
@@ -157,21 +165,12 @@ func (r *natureReader) gaps(b []byte) {
 func (r *natureReader) finish() Nature {
 	n := r.nature
 	n.Nul = r.size > 0 && !r.some
-	n.Text = n.Text && r.size > 0
+	n.Text = r.size > 0 && (r.stray == 0 || r.wide)
+	n.Stray = !n.Text && r.size > 0 && r.stray <= strayMost && r.runes.whole()
+	n.Torn = !n.Text && r.tear.torn
 	n.Gap = n.Gap && !n.Nul
 	n.Ended = r.last == '\n' || r.size == 0 || r.wide
 	return n
-}
-
-// isText looks for control characters other than those that text has. What lies
-// above 0x7F may be of any encoding.
-func isText(b []byte, wide bool) bool {
-	for _, c := range b {
-		if c < 0x20 && (c < '\a' || c > '\r') && c != 0x1B {
-			return wide
-		}
-	}
-	return true
 }
 
 // entropy is Shannon's, in bits a byte.

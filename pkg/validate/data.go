@@ -17,7 +17,7 @@ const inflatedMax = 1 << 30
 // dataFormats is what people's data and preferences are kept in. Formats with a
 // signature come first, so that a name alone never claims a file of another kind.
 func dataFormats() []definition {
-	return append(binaryFormats(), textFormats()...)
+	return slices.Concat(binaryFormats(), markedFormats(), textFormats())
 }
 
 func binaryFormats() []definition {

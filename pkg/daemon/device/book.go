@@ -50,6 +50,7 @@ type book struct {
 	// doubted are the items whose damage is only suspected. New ones are among them, which
 	// the owner may mean, too.
 	doubted map[userdata.Name]bool
+	crashed int64 // see detect.Reference
 	mounts  mounts
 }
 
@@ -61,7 +62,7 @@ func openBook(st *state, log *slog.Logger) *book {
 		erased: make(map[userdata.Name]bool),
 	}
 	var names, erased []userdata.Name
-	var err [8]error
+	var err [9]error
 	b.dataSet, err[0] = st.dataSet(keyReference)
 	b.seen, err[1] = st.observed(keySeen)
 	_, err[2] = st.load(keyForgotten, &names)
@@ -71,6 +72,7 @@ func openBook(st *state, log *slog.Logger) *book {
 	_, err[6] = st.load(keyMoved, &b.moved)
 	var found scan.Cache
 	found, err[7] = st.observed(keyLast)
+	_, err[8] = st.load(keyCrashed, &b.crashed)
 	if err := errors.Join(err[:]...); err != nil {
 		log.Error("cannot read all of the state, going on without that part", "error", err)
 	}
@@ -90,7 +92,7 @@ func openBook(st *state, log *slog.Logger) *book {
 func (b *book) reference() detect.Reference {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ref := detect.Reference{Seen: b.seen, Last: b.found, Forgotten: b.isForgotten, Erased: b.wasErased, Moved: b.moved, Mounts: b.mounts.Roots, Mounted: b.mounts.Inside}
+	ref := detect.Reference{Seen: b.seen, Last: b.found, Crashed: b.crashed, Forgotten: b.isForgotten, Erased: b.wasErased, Moved: b.moved, Mounts: b.mounts.Roots, Mounted: b.mounts.Inside}
 	ref.Manifest = b.manifest()
 	return ref
 }
@@ -194,7 +196,7 @@ func (b *book) observe(s sight, reading uint64) error {
 		if f.Verdict.Damage() || f.Verdict == detect.Unavailable {
 			bad = append(bad, f.Name)
 		}
-		if f.Verdict == detect.Unavailable || f.Suspected && report.Silent[f.Name] {
+		if f.Verdict == detect.Unavailable || f.Verdict.Damage() && (!f.Suspected || report.Silent[f.Name]) {
 			unsure = append(unsure, f.Name)
 		}
 		if f.Suspected {
@@ -493,7 +495,7 @@ func (b *book) settled(ds *vault.DataSet, seen sight, meant map[userdata.Name]ui
 	return done
 }
 
-// save writes down how the files were observed.
+// save writes down how the files were observed, and that this is an orderly end.
 func (b *book) save() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -505,7 +507,7 @@ func (b *book) save() error {
 	if err != nil {
 		return err
 	}
-	return b.state.put(map[string][]byte{keySeen: seen, keyLast: found})
+	return b.state.put(map[string][]byte{keySeen: seen, keyLast: found, keyRunning: nil})
 }
 
 func encodeNames[V any](set map[userdata.Name]V) ([]byte, error) {

@@ -140,7 +140,11 @@ func (d *Daemon) openBook() error {
 	defer d.thrift.begin()()
 	d.book = openBook(d.state, d.log)
 	d.book.siftMounts(d.space)
-	err := d.state.reopen()
+	now, err := systemStart(d.now())
+	if err = errors.Join(err, d.book.begin(now)); err != nil {
+		d.log.Warn("cannot tell whether the system went down without an orderly end", "error", err)
+	}
+	err = d.state.reopen()
 	debug.FreeOSMemory()
 	return err
 }

@@ -177,3 +177,41 @@ func TestAlike(t *testing.T) {
 		t.Errorf("few: %d single ones, %d events", len(single), len(events))
 	}
 }
+
+// TestCrash: that the system went down is told from an end of the daemon alone, orderly or not.
+func TestCrash(t *testing.T) {
+	open := func(st *state, b boot) *book {
+		book := openBook(st, slog.New(slog.DiscardHandler))
+		if err := book.begin(b); err != nil {
+			t.Fatal(err)
+		}
+		return book
+	}
+	st, err := openState(t.TempDir(), time.Now(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.close() }()
+	b := open(st, boot{"a", 1})
+	if b = open(st, boot{"a", 1}); b.crashed != 0 { // killed
+		t.Error("the daemon alone ended")
+	}
+	if err := b.save(); err != nil {
+		t.Fatal(err)
+	}
+	if b = open(st, boot{"b", 2}); b.crashed != 0 {
+		t.Error("an orderly end is a crash")
+	}
+	if b = open(st, boot{"c", 3}); b.crashed != 3 {
+		t.Errorf("the crash is at %d", b.crashed)
+	}
+	if err := b.save(); err != nil {
+		t.Fatal(err)
+	}
+	if b = open(st, boot{"d", 4}); b.reference().Crashed != 3 {
+		t.Errorf("the crash is forgotten: %d", b.crashed)
+	}
+	if s, err := systemStart(time.Now()); err != nil || s.id == "" || s.at <= 0 || s.at >= time.Now().UnixNano() {
+		t.Errorf("this system: %+v, %v", s, err)
+	}
+}

@@ -41,6 +41,8 @@ const (
 	keyForgotten = "forgotten" // names whose loss or change the owner means
 	keyErased    = "erased"    // items that were found erased and are not back yet
 	keyMoved     = "moved"     // where items went that are not saved there yet
+	keyRunning   = "running"   // in which start of the system the daemon runs; none after an orderly end
+	keyCrashed   = "crashed"   // when the system started after it had last gone down without one
 	keyMounts    = "mounts"    // where the user data lay
 	keyScrubAt   = "scrub-at"  // the last item that an unfinished scrub has read
 	keyVerified  = "verified"  // the last restore drill
