@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/reprovision/reprovision/pkg/manifest"
@@ -34,7 +35,7 @@ func (j *judgement) judgeContents(want, got manifest.Item) (Verdict, string) {
 	case j.silent(want.Name):
 		return j.judgeSilent(want.Name)
 	}
-	if reason := d.doubt(); reason != "" {
+	if reason := cmp.Or(j.mass.rewritten[want.Name], d.doubt()); reason != "" {
 		return suspected, reason
 	}
 	if nature.Broken != "" && sameFormat(want, nature) {

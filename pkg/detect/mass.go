@@ -12,6 +12,8 @@ type mass struct {
 	lost    map[string]string // by root, why what is missing there is no deletion
 	emptied map[string]string // by root, why nobody has emptied what is empty there
 	noise   bool              // many files gave way to what nobody can read
+	// rewritten are the files in whose places that has come, of which there are many, with the reason.
+	rewritten map[userdata.Name]string
 }
 
 // From massLeast files on, and where two of three are gone, nobody has tidied up.
@@ -47,7 +49,7 @@ func (j *judgement) findMass() mass {
 			gone[want.Name.Root()]++
 		}
 	}
-	return mass{lost: massLosses(had, gone, "gone"), emptied: massLosses(had, empty, "emptied"), noise: noisy >= Many}
+	return mass{lost: massLosses(had, gone, "gone"), emptied: massLosses(had, empty, "emptied"), noise: noisy >= Many, rewritten: j.findRewritten()}
 }
 
 func massLosses(had, gone map[string]int, how string) map[string]string {

@@ -169,12 +169,15 @@ func TestAlike(t *testing.T) {
 			detect.Finding{Name: userdata.Name(fmt.Sprintf("user-data/%d", i)), Class: userdata.UserData, Reason: "no event"})
 	}
 	fresh = append(fresh, detect.Finding{Name: "keys/x", Class: userdata.Keys, Suspected: true, Reason: "another"})
-	single, events := alike(fresh)
+	single, events := alike(fresh, fresh)
 	if len(single) != detect.Many+1 || len(events) != 1 || len(events[0]) != detect.Many {
 		t.Errorf("%d single ones, %d events", len(single), len(events))
 	}
-	if single, events = alike(fresh[:4]); len(single) != 4 || len(events) != 0 {
+	if single, events = alike(fresh[:4], fresh[:4]); len(single) != 4 || len(events) != 0 {
 		t.Errorf("few: %d single ones, %d events", len(single), len(events))
+	}
+	if single, events = alike(fresh[:4], fresh); len(single) != 2 || len(events) != 1 {
+		t.Errorf("more of an event: %d single ones, %d events", len(single), len(events))
 	}
 }
 
@@ -192,8 +195,9 @@ func TestCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = st.close() }()
-	b := open(st, boot{"a", 1})
-	if b = open(st, boot{"a", 1}); b.crashed != 0 { // killed
+	open(st, boot{"a", 1})
+	b := open(st, boot{"a", 1}) // it was killed
+	if b.crashed != 0 {
 		t.Error("the daemon alone ended")
 	}
 	if err := b.save(); err != nil {

@@ -222,15 +222,18 @@ func (f *findings) snapshot() (report detect.Report, unsaved int64, waiting stri
 // manyFindings is how many verdicts are told one by one; more are summed up.
 const manyFindings = 20
 
-// alike puts findings together that are suspected for one and the same reason, where they
-// are many: they are one event.
-func alike(fresh []detect.Finding) (single []detect.Finding, events [][]detect.Finding) {
+// alike puts findings together that are suspected for one and the same reason, where that of
+// a report's are many: they are one event, which may come to light bit by bit.
+func alike(fresh, known []detect.Finding) (single []detect.Finding, events [][]detect.Finding) {
 	type event struct {
 		class  userdata.Class
 		reason string
 	}
 	of := func(f detect.Finding) event { return event{f.Class, f.Reason} }
-	all := make(map[event][]detect.Finding)
+	all, many := make(map[event][]detect.Finding), make(map[event]int)
+	for _, f := range known {
+		many[of(f)]++
+	}
 	for _, f := range fresh {
 		if f.Suspected {
 			all[of(f)] = append(all[of(f)], f)
@@ -238,7 +241,7 @@ func alike(fresh []detect.Finding) (single []detect.Finding, events [][]detect.F
 	}
 	for _, f := range fresh {
 		switch same := all[of(f)]; {
-		case !f.Suspected || len(same) < detect.Many:
+		case !f.Suspected || many[of(f)] < detect.Many:
 			single = append(single, f)
 		case same[0].Name == f.Name:
 			events = append(events, same)
@@ -250,7 +253,7 @@ func alike(fresh []detect.Finding) (single []detect.Finding, events [][]detect.F
 // publish takes note of a look and tells what is new in it, once.
 func (d *Daemon) publish(seen sight) {
 	fresh, report := d.findings.take(seen), seen.report
-	fresh, events := alike(fresh)
+	fresh, events := alike(fresh, report.Damaged())
 	for _, all := range events {
 		d.event("verdict", map[string]any{
 			"class": string(all[0].Class), "verdict": string(all[0].Verdict), "reason": all[0].Reason, "suspected": true,
