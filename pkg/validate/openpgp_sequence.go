@@ -36,7 +36,7 @@ func pgpPackets(c *pgpCheck, r io.Reader) error {
 		if err == nil {
 			err = s.take(b)
 		}
-		if errors.Is(err, errPGPShort) {
+		if b != nil && errors.Is(err, errPGPShort) { // else the packet is that which holds these
 			return broken(openpgp, "it ends inside of the packet of byte %d", b.start)
 		}
 		if err != nil {
