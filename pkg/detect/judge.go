@@ -68,8 +68,14 @@ func newJudgement(space userdata.Space, ref Reference, now scan.Result) *judgeme
 
 func (j *judgement) add(n userdata.Name, c userdata.Class, v Verdict, reason string) {
 	f := Finding{Name: n, Class: c, Verdict: v, Reason: reason}
-	if v == suspected {
+	switch v {
+	case suspected:
 		f.Verdict, f.Suspected = Corrupted, true
+	case suspectedLoss:
+		f.Verdict, f.Suspected = Erased, true
+	}
+	if f.Suspected {
+		f.Reason = "suspected: " + reason
 	}
 	if f.Verdict.Damage() && j.ref.forgotten(n) {
 		f.Verdict, f.Suspected, f.Reason = Changed, false, reason+"; the owner means it"

@@ -86,3 +86,28 @@ func TestRewrittenForgotten(t *testing.T) {
 		}
 	}
 }
+
+// TestManyEncryptedUnderNewNames: whoever did it has a key, where the format says so.
+func TestManyEncryptedUnderNewNames(t *testing.T) {
+	for head, suspected := range map[string]bool{"age-encryption.org/v1\n-> X25519 abc\n": true, "\x01": false} {
+		p := newKnowingPhone(t)
+		for i := range 12 {
+			p.write(fmt.Sprintf("user-data/%02d.ledger", i), ledger(i))
+		}
+		p.save()
+		for i := range 12 {
+			name := fmt.Sprintf("user-data/%02d.ledger", i)
+			p.must(os.Remove(p.path(name)))
+			p.write(name+".locked", head+noise(t, 4000))
+		}
+		erased := 0
+		for _, f := range p.judge().Findings {
+			if f.Verdict == detect.Erased && f.Suspected == suspected {
+				erased++
+			}
+		}
+		if erased != 12 {
+			t.Errorf("%q: %d erased as they should", head, erased)
+		}
+	}
+}

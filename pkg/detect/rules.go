@@ -12,6 +12,9 @@ import (
 // may be.
 func (j *judgement) judgeMissing(want manifest.Item) (Verdict, string) {
 	if by, there := j.arrivals.noise(want); there && j.mass.noise {
+		if kind := formatOf(j.now.Nature(by).Kind); kind != "" { // which has a key, and may be the owner's
+			return suspectedLoss, "gave way, with many others, to what is encrypted and has its name and more"
+		}
 		return Erased, "gave way, with many others, to something that nobody can read: " + quoted(by)
 	}
 	if to, moved := j.arrivals.of(want); moved {

@@ -34,14 +34,17 @@ type Finding struct {
 	Name    userdata.Name
 	Class   userdata.Class
 	Verdict Verdict
-	// Suspected: the item is Corrupted by all that is known, and yet may be as somebody
+	// Suspected: the item is Corrupted or Erased by all that is known, and yet may be as somebody
 	// made it. No snapshot takes it up, and only the owner's word puts another in its place.
 	Suspected bool
 	Reason    string // the evidence, for a person
 }
 
-// suspected is the verdict on what becomes a Finding that is Suspected.
-const suspected Verdict = "suspected"
+// suspected and suspectedLoss are the verdicts on what becomes a Finding that is Suspected.
+const (
+	suspected     Verdict = "suspected"
+	suspectedLoss Verdict = "suspected loss"
+)
 
 // Reference is what the device holds to be true: the last good snapshot, and
 // how its files were observed when they were last seen intact.

@@ -126,10 +126,10 @@ type planner struct {
 // wanted decides on one difference. What was deleted can come back without
 // overwriting anything, so it does whenever the owner asks for a reprovision.
 func (p *planner) wanted(f detect.Finding, sel Selection) bool {
-	if f.Verdict.Damage() {
-		return !f.Suspected || sel.Suspected || sel.Overwrite && sel.named()
-	}
 	_, there := p.now.Manifest.Find(f.Name)
+	if f.Verdict.Damage() {
+		return !f.Suspected || sel.Suspected || sel.Overwrite && sel.named() || !there && !sel.Damage
+	}
 	switch {
 	case sel.Damage:
 		return false

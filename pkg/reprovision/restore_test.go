@@ -184,7 +184,7 @@ func TestWhatChangesMeanwhileIsNotOverwritten(t *testing.T) {
 	p.backUp()
 	p.write("keys/a", "")
 	p.must(os.Remove(p.path("keys/deep/er/b")))
-	plan := p.plan(reprovision.Selection{Damage: true})
+	plan := p.plan(reprovision.Selection{Damage: true, Suspected: true})
 	p.write("keys/a", "the owner types a new key")
 	p.write("keys/deep/er/b", "and another")
 	result, err := p.restorer().Restore(context.Background(), plan)
@@ -247,7 +247,7 @@ func TestTamperedPackRestoresNothingOfItAndTheRest(t *testing.T) {
 	}
 	bad := p.dataSet.Packs("keys/a")[0]
 	p.blobs[bad][len(p.blobs[bad])/2] ^= 1
-	p.restore(reprovision.Selection{Damage: true}, "keys/a")
+	p.restore(reprovision.Selection{Damage: true, Suspected: true}, "keys/a")
 	if info, err := os.Stat(p.path("keys/a")); err != nil || info.Size() != 0 {
 		t.Errorf("the damaged file was touched: %v, %v", info, err)
 	}
@@ -262,7 +262,7 @@ func TestLeftoversOfAKilledRunAreRemoved(t *testing.T) {
 	p.write("keys/a", "")
 	left := p.path("keys/" + userdata.TempPrefix + "0123456789abcdef")
 	p.must(os.WriteFile(left, []byte("half"), 0o600))
-	p.restore(reprovision.Selection{Damage: true})
+	p.restore(reprovision.Selection{Damage: true, Suspected: true})
 	if _, err := os.Lstat(left); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("left over: %v", err)
 	}

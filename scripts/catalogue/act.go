@@ -18,6 +18,7 @@ type act struct {
 	comes     []string               // what must be there in the end
 	traceless bool                   // leaves everything as it was
 	mass      bool                   // touches a good part of a root: done alone, in a space of its own
+	doubted   bool                   // looks like harm: may be asked about, and not undone; done alone, too
 	many      int                    // how many files "many/" has
 	fat       bool                   // done on a FAT file system, with others of that kind
 }
@@ -94,7 +95,7 @@ func legitimateActs() []act {
 	for _, some := range [][]act{
 		vimActs(), editorActs(), streamActs(), copyActs(), renameActs(), metadataActs(), deletionActs(), archiveActs(), syncActs(),
 		logActs(), packageActs(), gitActs(), networkActs(), sshActs(), certificateActs(), gpgActs(), databaseActs(),
-		formatActs(), mediaActs(), slowActs(), desktopActs(), massActs(), fatActs(),
+		formatActs(), mediaActs(), slowActs(), desktopActs(), massActs(), doubtedActs(), fatActs(),
 	} {
 		all = append(all, some...)
 	}

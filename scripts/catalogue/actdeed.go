@@ -25,12 +25,13 @@ type deed struct {
 	other string // in another class, which the act may make
 	temp  string // outside the space
 
-	skipped error    // why it was not done
-	failed  error    // why it could not be done
-	after   portrait // right after the act
-	undone  []string // what was not left as the act had left it
-	told    []finding
-	found   finding // of the check that followed, for one of its files
+	skipped   error    // why it was not done
+	failed    error    // why it could not be done
+	after     portrait // right after the act
+	undone    []string // what was not left as the act had left it
+	told      []finding
+	suspected bool    // the owner was told that it may be harm
+	found     finding // of the check that followed, for one of its files
 }
 
 // deedsOf makes the deeds of an act in a rig, each with its files.

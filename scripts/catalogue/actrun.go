@@ -70,7 +70,7 @@ func timed(logf func(string, ...any)) func(string, ...any) {
 func (c *campaign) run(ctx context.Context, dir string, all []act) (err error) {
 	var mine []act
 	for _, a := range all {
-		if a.mass == c.alone && a.fat == c.fat {
+		if (a.mass || a.doubted) == c.alone && a.fat == c.fat {
 			mine = append(mine, a)
 		}
 	}
@@ -164,10 +164,16 @@ func (c *campaign) doBatch(ctx context.Context, batch []*deed) error {
 	if err != nil {
 		return err
 	}
-	if err := c.quiet(ctx); err != nil {
+	doubted := batch[0].act.doubted
+	if err := c.quiet(ctx, doubted); err != nil {
 		return err
 	}
 	inParallel(batch, atATime, func(d *deed) { d.compare(ctx) })
+	if doubted {
+		if err := c.mean(ctx, batch); err != nil {
+			return err
+		}
+	}
 	if err := c.save(ctx); err != nil {
 		return err
 	}
@@ -177,14 +183,27 @@ func (c *campaign) doBatch(ctx context.Context, batch []*deed) error {
 	return ctx.Err()
 }
 
-// quiet waits until the daemon has done what it thinks has to be done.
-func (c *campaign) quiet(ctx context.Context) error {
+// mean says for the owner that they mean what they have done, after which nothing is in doubt.
+func (c *campaign) mean(ctx context.Context, batch []*deed) error {
+	args := []string{"forget"}
+	for _, d := range batch {
+		args = append(args, d.dir)
+	}
+	if err := c.rig.scrctl(ctx, nil, nil, args...); err != nil {
+		return err
+	}
+	return c.quiet(ctx, false)
+}
+
+// quiet waits until the daemon has done what it thinks has to be done, and, where there is
+// nothing to ask the owner about, finds no damage.
+func (c *campaign) quiet(ctx context.Context, doubts bool) error {
 	for deadline := time.Now().Add(callTime); ; {
 		st, err := c.rig.status(ctx)
 		if err != nil {
 			return err
 		}
-		if st.Activity == "idle" && st.Damaged == 0 {
+		if st.Activity == "idle" && (st.Damaged == 0 || doubts) {
 			return nil
 		}
 		if time.Now().After(deadline) {
@@ -224,11 +243,15 @@ func (c *campaign) attribute(batch []*deed, events []event) {
 		if e.Event != "verdict" {
 			continue
 		}
-		if e.Path == "" {
+		if e.Path == "" && !(batch[0].act.doubted && e.Suspected) {
 			c.wrong = append(c.wrong, fmt.Sprintf("%q of %d items, after %s and others", e.Verdict, e.Items, batch[0]))
 		}
 		for _, d := range c.deeds {
 			if e.Path != "" && d.has(e.Path) {
+				d.suspected = d.suspected || e.Suspected
+				if e.Suspected && d.act.doubted {
+					continue
+				}
 				d.told = append(d.told, finding{Path: e.Path, Class: e.Class, Verdict: e.Verdict, Reason: e.Reason})
 			}
 		}
@@ -239,7 +262,7 @@ func (c *campaign) attribute(batch []*deed, events []event) {
 // back has taken it for damage.
 func (c *campaign) save(ctx context.Context) error {
 	var saved backup
-	if err := c.rig.scrctl(ctx, &saved, []int{8}, "backup"); err != nil {
+	if err := c.rig.scrctl(ctx, &saved, []int{8, 9}, "backup"); err != nil {
 		return err
 	}
 	for _, f := range saved.Held {

@@ -24,7 +24,7 @@ type scene struct {
 func scenes() []scene {
 	return []scene{
 		{name: "medium", shape: shape{fs: "ext4", opt: []string{"-q", "-b", "4096"}},
-			moments: []moment{anytime, settled, remounted, readOnly, outOfRange, down, stateLost, stateBad, stateFlipped, stateOld, noEnd}},
+			moments: []moment{anytime, settled, reworked, remounted, readOnly, outOfRange, down, stateLost, stateBad, stateFlipped, stateOld, noEnd}},
 		{name: "roots", small: true, moments: []moment{massive}},
 		{name: "mounts", shape: shape{fs: "ext4", opt: []string{"-q", "-b", "4096", "-I", "128"}}, small: true,
 			moments: []moment{coarse, innerAway, unmounted, skeleton}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,8 +56,16 @@ func (b *batch) keep(ctx context.Context) error {
 		if !t.kind.left || !t.open() {
 			continue
 		}
+		if t.kind.fresh {
+			t.whole = slices.ContainsFunc(saved.Skipped, func(s string) bool { return strings.HasPrefix(s, t.v.path+": ") })
+			continue
+		}
+		path := t.v.path
+		if t.kind.when == massive {
+			path = b.rig.root(t.class)
+		}
 		var back restored
-		if err := b.rig.scrctl(ctx, &back, []int{8}, "reprovision", "--yes", "--path", t.v.path); err != nil {
+		if err := b.rig.scrctl(ctx, &back, []int{8}, "reprovision", "--yes", "--path", path); err != nil {
 			return err
 		}
 		if t.whole = t.v.whole(); !t.whole {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,6 +17,7 @@ type moment int
 const (
 	anytime      moment = iota
 	settled             // the files have been left alone for a while
+	reworked            // ... after they had been edited or made, and not been saved since
 	readOnly            // the file system is mounted read-only
 	outOfRange          // the reader is
 	down                // the daemon does not run
@@ -47,8 +49,9 @@ func circumstanceKinds() []kind {
 		k.when, k.name = when, name
 		return k
 	}
-	gone, cut := lossKinds()[0], sizeKinds()[0]
-	nul, json := sizeKinds()[2], formatKinds()[0]
+	gone, json := lossKinds()[0], formatKinds()[0]
+	cut := written("", "long", func(b []byte, _ *rand.Rand) []byte { return b[:5*block] })
+	nul := written("", "text", func(b []byte, _ *rand.Rand) []byte { return make([]byte, len(b)) })
 	bit := silentKinds()[0]
 	eio := kind{name: "read error (EIO) of the medium", on: everywhere(), want: corrupted(), root: true, deep: true, when: noEnd,
 		inject: func(context.Context, *victim) error { return nil }} // it is one for all of them
@@ -57,9 +60,11 @@ func circumstanceKinds() []kind {
 	away := kind{on: everywhere(), want: []string{"unavailable"}, root: true}
 	return []kind{
 		at(readOnly, bit, "silent: one bit, while mounted read-only"),
+		at(reworked, doubtful(bit), "silent: one bit, after an edit that is not saved yet"),
+		at(reworked, unsaved(bit), "silent: one bit, in a new file that is not saved yet"),
 		at(remounted, bit, "silent: one bit, mounted under another number since"),
 		at(outOfRange, gone, "reader out of range: file deleted"),
-		at(outOfRange, cut, "reader out of range: cut to zero"),
+		at(outOfRange, cut, "reader out of range: cut at a block boundary"),
 		at(down, gone, "daemon down: file deleted"),
 		at(down, nul, "daemon down: all NUL"),
 		at(down, json, "daemon down: JSON cut"),

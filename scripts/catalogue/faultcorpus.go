@@ -34,7 +34,7 @@ func stock(format string) int {
 	case "json":
 		return 16
 	case "text", "long":
-		return 24
+		return 32
 	case "diary": // never touched: so that what is damaged stays a small part
 		return 110
 	case "binary":

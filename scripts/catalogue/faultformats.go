@@ -52,6 +52,7 @@ func formats() []format {
 		{"pem", pemKey},
 		{"x509", certificate},
 		{"box", box},
+		{"ledger", ledgers},
 	}
 }
 
@@ -60,6 +61,16 @@ func one(name string, mode uint32, data func(*rand.Rand, int) []byte) func(*rand
 	return func(rnd *rand.Rand, i int) ([]made, error) {
 		return []made{{fmt.Sprintf(name, i), data(rnd, i), fileMode(mode)}}, nil
 	}
+}
+
+// ledgers are some files of a format that nobody knows, neither text nor noise.
+func ledgers(_ *rand.Rand, i int) ([]made, error) {
+	var files []made
+	for j := range 5 {
+		page := fmt.Sprintf("\x01\x00\x07entry %02d-%02d\x00\x00\x02", i, j)
+		files = append(files, made{fmt.Sprintf("book-%d/page-%d.ledger", i, j), []byte(strings.Repeat(page, 250)), 0o644})
+	}
+	return files, nil
 }
 
 // box is a directory with some files in it.

@@ -21,6 +21,7 @@ type kind struct {
 	root   bool     // only root can do it
 	deep   bool     // found by reading every byte only: nobody is told of it
 	left   bool     // not mended, for nobody can tell who did it; the last good state is kept
+	fresh  bool     // done to what no snapshot has, and none may take up then
 	when   moment   // the circumstances in which it happens
 	inject func(ctx context.Context, v *victim) error
 }
@@ -51,6 +52,18 @@ func written(name, format string, change func(b []byte, rnd *rand.Rand) []byte) 
 		name: name, format: format, on: everywhere(), want: corrupted(),
 		inject: func(_ context.Context, v *victim) error { return v.write(change(bytes.Clone(v.data()), v.rnd)) },
 	}
+}
+
+// doubtful is a kind of harm that people and programs do to their own files, too: it is found,
+// kept out of the backups, and mended on the owner's word.
+func doubtful(k kind) kind {
+	k.left = true
+	return k
+}
+
+func within(classes []string, k kind) kind {
+	k.on = classes
+	return k
 }
 
 // silent is a kind of harm under the file system: nobody wrote, no time moves.
@@ -106,7 +119,7 @@ func loss(name, format string, want []string, harm func(v *victim) error) kind {
 // program that fails or a system that goes down in the middle of a write.
 func sizeKinds() []kind {
 	return []kind{
-		written("cut to zero", "text", func(b []byte, _ *rand.Rand) []byte { return nil }),
+		doubtful(written("cut to zero (text)", "text", func(b []byte, _ *rand.Rand) []byte { return nil })),
 		written("cut at a block boundary", "long", func(b []byte, _ *rand.Rand) []byte { return b[:5*block] }),
 		written("all NUL", "text", func(b []byte, _ *rand.Rand) []byte { return make([]byte, len(b)) }),
 		written("NUL from a block boundary on", "long", func(b []byte, _ *rand.Rand) []byte { clear(b[6*block:]); return b }),
@@ -124,6 +137,12 @@ func sizeKinds() []kind {
 		}),
 		written("garbage of the same size (JSON)", "json", func(b []byte, r *rand.Rand) []byte { return garbage(r, len(b)) }),
 		written("garbage appended (JSON)", "json", func(b []byte, r *rand.Rand) []byte { return append(b, garbage(r, block)...) }),
+		within(critical(), written("cut to zero (NetworkManager profile)", "nm", func(b []byte, _ *rand.Rand) []byte { return nil })),
+		within(critical(), written("cut to zero (private key)", "ssh", func(b []byte, _ *rand.Rand) []byte { return nil })),
+		doubtful(written("one control byte in a text", "text", func(b []byte, _ *rand.Rand) []byte { b[len(b)/2] = 3; return b })),
+		doubtful(written("one NUL in a text", "text", func(b []byte, _ *rand.Rand) []byte { b[len(b)/3] = 0; return b })),
+		doubtful(written("one control byte in JSON", "json", func(b []byte, _ *rand.Rand) []byte { b[len(b)/2] = 3; return b })),
+		doubtful(written("garbage of the same size (text)", "text", func(b []byte, r *rand.Rand) []byte { return garbage(r, len(b)) })),
 		{name: "encrypted in place, one file (PNG)", format: "png", on: everywhere(), want: corrupted(),
 			inject: func(_ context.Context, v *victim) error { return v.write(garbage(v.rnd, len(v.data())+40)) }},
 		{name: "encrypted and renamed over, one file (PDF)", format: "pdf", on: everywhere(), want: corrupted(),

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/reprovision/reprovision/pkg/detect"
 )
 
 // massKinds harm a whole root, or most of it, at once. Each is done to all four
@@ -22,7 +25,7 @@ func massKinds() []kind {
 		mass("most files of a root cut to zero", everywhere(), corrupted(), func(v *victim) error {
 			return v.most(func(p string) error { return os.Truncate(p, 0) })
 		}),
-		mass("most files of a root encrypted in place", everywhere(), corrupted(), func(v *victim) error {
+		doubtful(mass("most files of a root encrypted in place", everywhere(), corrupted(), func(v *victim) error {
 			return v.most(func(p string) error {
 				if strings.HasSuffix(p, ".bin") {
 					return nil // noise before and after: nobody can tell
@@ -33,7 +36,20 @@ func massKinds() []kind {
 				}
 				return os.WriteFile(p, garbage(v.rnd, int(st.Size())+40), 0o600)
 			})
-		}),
+		})),
+		doubtful(mass("many files of no known format encrypted in place", everywhere(), corrupted(), func(v *victim) error {
+			ledgers, err := filepath.Glob(filepath.Join(v.path, "ledger", "*", "*.ledger"))
+			if err != nil || len(ledgers) < 2*detect.Many {
+				return fmt.Errorf("%d ledgers: %w", len(ledgers), err)
+			}
+			v.path = ledgers[0]
+			for _, p := range ledgers[:2*detect.Many-1] { // so few that nothing else is remarkable
+				if err := os.WriteFile(p, garbage(v.rnd, 5000), 0o600); err != nil {
+					return err
+				}
+			}
+			return nil
+		})),
 		mass("most files of a root encrypted under new names", everywhere(), damaged(), func(v *victim) error {
 			return v.most(func(p string) error { return lockAway(v, p) })
 		}),

@@ -154,6 +154,8 @@ func (st *stage) cast(k kind, i int) *trial {
 
 func (st *stage) act(ctx context.Context, m moment, b *batch) error {
 	switch m {
+	case reworked:
+		return st.whileReworked(ctx, b)
 	case readOnly:
 		return st.whileReadOnly(ctx, b)
 	case outOfRange:

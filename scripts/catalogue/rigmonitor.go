@@ -21,6 +21,7 @@ type event struct {
 	Class                    string
 	Verdict                  string
 	Reason                   string
+	Suspected                bool
 	Items, Erased, Corrupted int // of a verdict that sums up many
 	// of a reprovision
 	Planned, Restored, Verified, Failed int

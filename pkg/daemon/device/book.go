@@ -312,7 +312,7 @@ func (b *book) noteErased(now scan.Result, report detect.Report) error {
 		}
 	}
 	for _, f := range report.Findings {
-		if f.Verdict == detect.Erased {
+		if f.Verdict == detect.Erased && !f.Suspected {
 			erased[f.Name] = true
 		}
 	}

@@ -257,7 +257,7 @@ func (d *Daemon) publish(seen sight) {
 	for _, all := range events {
 		d.event("verdict", map[string]any{
 			"class": string(all[0].Class), "verdict": string(all[0].Verdict), "reason": all[0].Reason, "suspected": true,
-			"items": int64(len(all)), "corrupted": int64(len(all)),
+			"items": int64(len(all)), string(all[0].Verdict): int64(len(all)),
 		})
 		d.log.Warn("damage suspected", "items", len(all), "class", all[0].Class, "reason", all[0].Reason)
 	}
