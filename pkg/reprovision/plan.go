@@ -18,7 +18,8 @@ type Selection struct {
 	// Damage limits the plan to what was erased or corrupted: what a daemon
 	// does by itself. Otherwise what was deleted comes back too.
 	Damage bool
-	// Suspected takes in what only may be damage: the owner has been asked about just these.
+	// Suspected takes in what only may be damage, where Damage leaves it out: the owner has
+	// been asked about just these.
 	Suspected bool
 	// Overwrite puts the snapshot's state in place of legitimate changes too, and,
 	// where Names or Below name it, of what can be read and not be judged. Only the
@@ -126,10 +127,10 @@ type planner struct {
 // wanted decides on one difference. What was deleted can come back without
 // overwriting anything, so it does whenever the owner asks for a reprovision.
 func (p *planner) wanted(f detect.Finding, sel Selection) bool {
-	_, there := p.now.Manifest.Find(f.Name)
 	if f.Verdict.Damage() {
-		return !f.Suspected || sel.Suspected || sel.Overwrite && sel.named() || !there && !sel.Damage
+		return !f.Suspected || sel.Suspected || !sel.Damage
 	}
+	_, there := p.now.Manifest.Find(f.Name)
 	switch {
 	case sel.Damage:
 		return false

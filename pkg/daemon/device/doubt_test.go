@@ -147,10 +147,10 @@ func TestSuspectedPlan(t *testing.T) {
 		want int
 	}{
 		"by itself":      {reprovision.Selection{Names: only, Damage: true}, 0},
-		"all that is":    {reprovision.Selection{}, 0},
+		"all that is":    {reprovision.Selection{}, 1},
 		"asked about":    {reprovision.Selection{Names: only, Damage: true, Suspected: true}, 1},
 		"named":          {reprovision.Selection{Below: []userdata.Name{"keys"}, Overwrite: true}, 1},
-		"of a snapshot":  {reprovision.Selection{Overwrite: true}, 0},
+		"of a snapshot":  {reprovision.Selection{Overwrite: true}, 1},
 		"another's name": {reprovision.Selection{Below: []userdata.Name{"keys/b"}, Overwrite: true}, 0},
 	} {
 		plan := reprovision.NewPlan(r.d.book.current().Manifest(), seen.now, report, c.sel)
