@@ -23,7 +23,7 @@ pickle.dump({"text": t, "numbers": list(range(50))}, open("words.txt", "wb"))'`}
 		{name: "many files are encrypted in place", program: "openssl", prepare: ledgers,
 			do: `for f in books/*; do openssl enc -aes-256-cbc -pbkdf2 -iter 10 -k words -in $f -out new; cat new >$f; rm new; done`},
 		{name: "gpg -c of many files, and rm of them", program: "gpg", needs: []string{"gpg-connect-agent"}, prepare: ledgers,
-			do:    gpgHome + `for f in books/*; do gpg --batch --passphrase words --pinentry-mode loopback --s2k-count 1024 --compress-algo none -o $f.gpg -c $f; rm $f; done`,
+			do:    gpgHome + `for f in books/*; do gpg --batch --passphrase words --pinentry-mode loopback --s2k-count 1024 -o $f.gpg -c $f; rm $f; done`,
 			comes: []string{"books/1.ledger.gpg"}, goes: []string{"books/1.ledger"}},
 	}
 	for i := range all {
@@ -31,7 +31,7 @@ pickle.dump({"text": t, "numbers": list(range(50))}, open("words.txt", "wb"))'`}
 	}
 	return append(all, act{
 		name: "gpg -c of many files, beside them", program: "gpg", needs: []string{"gpg-connect-agent"}, prepare: ledgers, mass: true,
-		do:    gpgHome + `for f in books/*; do gpg --batch --passphrase words --pinentry-mode loopback --s2k-count 1024 --compress-algo none -o $f.gpg -c $f; done`,
+		do:    gpgHome + `for f in books/*; do gpg --batch --passphrase words --pinentry-mode loopback --s2k-count 1024 -o $f.gpg -c $f; done`,
 		comes: []string{"books/1.ledger.gpg", "books/1.ledger"},
 	}, act{
 		name: "many files are packed in place, by 7z's header", program: "python3", prepare: ledgers, mass: true,
