@@ -54,7 +54,7 @@ func TestValuesSurviveTheBus(t *testing.T) {
 			Overdue: []OverdueInfo{{ID: "1", Name: "phone", Every: 2, Late: 3}}},
 		ItemChange{Path: "/a", Class: "keys", Type: "file", Change: "changed", Size: 1, Was: 2},
 		DisplayInfo{State: "passcode", Address: "a", Passcode: "123456", Lines: []string{"x"}},
-		CardReport{Card: CardInfo{State: "ok", Classes: []string{}}, Whole: true, Blobs: 1, Bytes: 2},
+		CardReport{Card: CardInfo{State: "ok", Classes: []string{}}, Whole: true, Blobs: 1, Bytes: 2, Lost: 3, Versions: []CardVersion{{State: "whole", Generation: 2, Bytes: 2, Newest: true}}},
 	}
 	for _, v := range values {
 		t.Run(reflect.TypeOf(v).Name(), func(t *testing.T) {

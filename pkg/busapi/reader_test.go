@@ -20,7 +20,7 @@ func readerValues() bustest.ReaderValues {
 			Overdue: []busapi.OverdueInfo{{ID: "aa", Name: "phone", Every: 86400, Late: 9}}},
 		Screen: busapi.DisplayInfo{State: "passcode", Address: "00:1A:7D:DA:71:13", Passcode: "123456", Lines: []string{"123 456"}},
 		Card:   card,
-		Report: busapi.CardReport{Card: card, Whole: true, Blobs: 3, Bytes: 77},
+		Report: busapi.CardReport{Card: card, Whole: true, Blobs: 3, Bytes: 77, Versions: []busapi.CardVersion{}},
 		PIN:    busapi.PINInfo{PIN: "set", Tries: 2},
 	}
 }

@@ -261,9 +261,20 @@ type DisplayInfo struct {
 // CardReport is the outcome of reading the whole card back.
 type CardReport struct {
 	Card  CardInfo `json:"card"`
-	Whole bool     `json:"whole"` // the newest version reads back with its digest
-	Blobs int64    `json:"blobs"`
+	Whole bool     `json:"whole"` // the version that was written last reads back with its digest
+	Blobs int64    `json:"blobs"` // of the newest version that does
 	Bytes int64    `json:"bytes"`
+	Lost  uint64   `json:"lost"` // generation of a newer one that was on the card and is damaged; 0 for none
+
+	Versions []CardVersion `json:"versions"` // the two that a card holds
+}
+
+// CardVersion is one of the versions on a card.
+type CardVersion struct {
+	State      string `json:"state"`      // "whole", "damaged" or "blank"
+	Generation uint64 `json:"generation"` // 0 where that cannot be told
+	Bytes      int64  `json:"bytes"`
+	Newest     bool   `json:"newest"` // of those that are whole
 }
 
 // Prompter asks the owner, through the D-Bus agent of whoever called or the

@@ -38,7 +38,23 @@ type SlotReport struct {
 type Report struct {
 	Layout Layout
 	Slots  [Slots]SlotReport
-	Newest int // the slot with the newest whole version, -1 if there is none
+	Newest int    // the slot with the newest whole version, -1 if there is none
+	Data   []byte // of the newest whole version
+}
+
+// Lost is the generation of a version that was committed after the newest whole one, or with
+// none that is whole, and whose bytes have been damaged since; 0 for none.
+func (r Report) Lost() uint64 {
+	var lost, newest uint64
+	if r.Newest >= 0 {
+		newest = r.Slots[r.Newest].Generation
+	}
+	for _, s := range r.Slots {
+		if s.State == SlotDamaged && s.Generation > newest {
+			lost = max(lost, s.Generation)
+		}
+	}
+	return lost
 }
 
 // slotInfo is what was found in one slot. Until check has read the body, a slot
@@ -231,6 +247,6 @@ func (r *Report) add(slot int, info slotInfo) {
 		return
 	}
 	if r.Newest < 0 || info.header.generation > r.Slots[r.Newest].Generation {
-		r.Newest = slot
+		r.Newest, r.Data = slot, info.body
 	}
 }

@@ -134,7 +134,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 		{"reader forget aa", "forgotten"},
 		{"card status", card},
 		{"card init --yes", card},
-		{"card verify", "blobs bytes card whole"},
+		{"card verify", "blobs bytes card lost versions whole"},
 		{"version", "go revision version"},
 	} {
 		t.Run(c.command, func(t *testing.T) {

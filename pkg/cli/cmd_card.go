@@ -66,10 +66,9 @@ func (a *app) cardVerify(ctx context.Context, _ []string) error {
 			return err
 		}
 		err = a.print(r, func(p *printer) {
-			if r.Whole {
-				p.line("The card is whole: %s, %s read back.", count(r.Blobs, "blob"), size(r.Bytes))
-			} else {
-				p.line("%s", p.paint(red, "The card is not whole: "+cardLine(&printer{}, r.Card)))
+			p.line("%s", verifyLine(p, r))
+			for _, v := range r.Versions {
+				p.line("  %s", versionLine(v))
 			}
 		})
 		if err == nil && !r.Whole {
@@ -77,6 +76,29 @@ func (a *app) cardVerify(ctx context.Context, _ []string) error {
 		}
 		return err
 	})
+}
+
+// verifyLine says what became of the version that was written last.
+func verifyLine(p *printer, r busapi.CardReport) string {
+	read := fmt.Sprintf("%s, %s read back.", count(r.Blobs, "blob"), size(r.Bytes))
+	switch {
+	case r.Whole:
+		return "The card is whole: " + read
+	case r.Lost > 0 && r.Bytes > 0:
+		return p.paint(red, fmt.Sprintf("The newest version on the card, generation %d, is damaged. The one before is whole: %s", r.Lost, read))
+	}
+	return p.paint(red, "Nothing on the card is whole: "+cardLine(&printer{}, r.Card))
+}
+
+func versionLine(v busapi.CardVersion) string {
+	line := printable(v.State)
+	if v.Generation > 0 {
+		line = fmt.Sprintf("generation %d: %s, %s", v.Generation, line, size(v.Bytes))
+	}
+	if v.Newest {
+		line += ", the newest that is whole"
+	}
+	return line
 }
 
 // leftOut names what of the critical classes is not on the card.

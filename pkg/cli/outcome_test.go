@@ -101,12 +101,25 @@ func TestOutcomes(t *testing.T) {
 
 func TestReaderOutcomes(t *testing.T) {
 	w := newWorld(t)
-	w.reader.Set(func(v *bustest.ReaderValues) { v.Report.Whole = false; v.Report.Card.State = "error" })
-	if r := w.run("card", "verify"); r.code != 9 || !strings.Contains(r.out, "not whole: error") {
+	w.reader.Set(func(v *bustest.ReaderValues) {
+		v.Report.Whole, v.Report.Bytes = false, 0
+		v.Report.Card.State = "error"
+	})
+	if r := w.run("card", "verify"); r.code != 9 || !strings.Contains(r.out, "Nothing on the card is whole: error") {
 		t.Errorf("got %+v", r)
 	}
 	if r := w.run("card", "verify", "--json"); r.code != 9 || document(t, r.out)["whole"] != false {
 		t.Errorf("got %+v", r)
+	}
+	w.reader.Set(func(v *bustest.ReaderValues) {
+		v.Report.Bytes, v.Report.Lost = 1500, 7
+		v.Report.Versions = []busapi.CardVersion{{State: "whole", Generation: 6, Bytes: 1500, Newest: true}, {State: "damaged", Generation: 7, Bytes: 1600}}
+	})
+	r := w.run("card", "verify")
+	for _, text := range []string{"generation 7, is damaged", "generation 6: whole, 1.5 kB, the newest that is whole", "generation 7: damaged, 1.6 kB"} {
+		if r.code != 9 || !strings.Contains(r.out, text) {
+			t.Errorf("without %q: %+v", text, r)
+		}
 	}
 	if r := w.run("card", "init", "--force", "--yes"); r.code != 0 || !strings.Contains(r.out, "ok, file, 1.5 kB of 1.0 MB, generation 4") {
 		t.Errorf("got %+v", r)
@@ -121,7 +134,7 @@ func TestReaderOutcomes(t *testing.T) {
 	if r := w.run("card", "init", "-y"); r.code != 9 {
 		t.Errorf("got %+v", r)
 	}
-	want := []string{"CardVerify", "CardVerify", "CardInit true", "Display", "Forget aa", "CardInit false"}
+	want := []string{"CardVerify", "CardVerify", "CardVerify", "CardInit true", "Display", "Forget aa", "CardInit false"}
 	if diff := cmp.Diff(want, w.reader.Calls()); diff != "" {
 		t.Error(diff)
 	}

@@ -148,7 +148,7 @@ func (m *Medium) Verify(ctx context.Context) (card.Report, error) {
 			report.Slots[i].Generation, report.Slots[i].Length = h.generation, h.length()
 		}
 		if v != nil {
-			report.Newest = i
+			report.Newest, report.Data = i, v.body
 		}
 	}
 	return report, nil

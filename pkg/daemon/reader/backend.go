@@ -215,20 +215,46 @@ var errFormatted = errors.New("the card is prepared already, and would lose what
 func (d *Daemon) CardVerify(ctx context.Context) (busapi.CardReport, error) {
 	var report busapi.CardReport
 	err := d.mirror.visit(ctx, func(ctx context.Context, m card.Medium) error {
-		object, err := card.NewStore(m).Load(ctx)
+		found, err := card.NewStore(m).Verify(ctx)
 		if err != nil {
 			return err
 		}
-		p, err := vault.UnmarshalPortable(object.Data)
-		if err != nil {
-			return err
+		report = cardReport(found)
+		if found.Newest < 0 {
+			return blankOnly(found)
 		}
-		report.Whole, report.Blobs, report.Bytes = true, int64(len(p.Blobs)), int64(len(object.Data))
-		return nil
+		p, err := vault.UnmarshalPortable(found.Data)
+		report.Blobs = int64(len(p.Blobs))
+		return err
 	})
 	report.Card = d.card()
 	if err != nil {
 		return report, fmt.Errorf("%w: cannot read it back: %w", busapi.ErrCard, err)
 	}
+	if !report.Whole { // what was lost is in the store, perhaps
+		d.mirror.rouse()
+	}
 	return report, nil
+}
+
+// cardReport says of both versions on a card what is wrong with them.
+func cardReport(found card.Report) busapi.CardReport {
+	report := busapi.CardReport{Whole: found.Newest >= 0 && found.Lost() == 0, Bytes: int64(len(found.Data)), Lost: found.Lost()}
+	for i, s := range found.Slots {
+		report.Versions = append(report.Versions, busapi.CardVersion{
+			State: s.State.String(), Generation: s.Generation, Bytes: int64(s.Length), Newest: i == found.Newest,
+		})
+	}
+	return report
+}
+
+// blankOnly tells a card that nothing was written to from one of which nothing is whole: that
+// is a finding, and no failure to look.
+func blankOnly(found card.Report) error {
+	for _, s := range found.Slots {
+		if s.State != card.SlotBlank {
+			return nil
+		}
+	}
+	return card.ErrBlank
 }

@@ -2,10 +2,12 @@ package reader
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
 )
@@ -143,4 +145,48 @@ func TestWornCardOfOthers(t *testing.T) {
 	}
 	newer.wantCard(newer.backUp(phone, id, blob(9, 10)), session.CardError)
 	away.wantCard(away.insert(), session.CardOK)
+}
+
+// TestVerifyFindsALostVersion wears the newest version while the one before is whole: verify
+// says which is which, and has the card brought up to date. When both are damaged it says so,
+// too, and a card that was never written cannot be verified.
+func TestVerifyFindsALostVersion(t *testing.T) {
+	r := newRig(t)
+	phone := r.pair("phone")
+	id := r.create(phone, 1)
+	r.initCard()
+	if _, err := r.d.CardVerify(t.Context()); !errors.Is(err, busapi.ErrCard) {
+		t.Errorf("a blank card: %v", err)
+	}
+	r.wantCard(r.backUp(phone, id, blob(1, 1000)), session.CardOK)
+	r.wantCard(r.backUp(phone, id, blob(2, 1000)), session.CardOK)
+	good, err := r.d.CardVerify(t.Context())
+	r.must(err)
+	if !good.Whole || good.Lost != 0 || good.Blobs != 2 || good.Bytes < 2000 || len(good.Versions) != 2 ||
+		good.Versions[0].State != "whole" || good.Versions[1].State != "whole" {
+		t.Errorf("a good card: %+v", good)
+	}
+	newest := r.d.card().Generation
+	r.wear(2)
+	drain(r.d.mirror.wake)
+	bad, err := r.d.CardVerify(t.Context())
+	r.must(err)
+	if bad.Whole || bad.Lost != newest || bad.Blobs != 1 || !drain(r.d.mirror.wake) {
+		t.Errorf("a lost version: %+v", bad)
+	}
+	for _, v := range bad.Versions {
+		if lost := v.Generation == newest; lost == v.Newest || lost != (v.State == "damaged") {
+			t.Errorf("version %+v", v)
+		}
+	}
+	r.wantCard(r.insert(), session.CardOK)
+	if again, err := r.d.CardVerify(t.Context()); err != nil || !again.Whole || again.Blobs != 2 {
+		t.Errorf("after the repair: %+v, %v", again, err)
+	}
+	r.wear(1)
+	r.wear(1)
+	both, err := r.d.CardVerify(t.Context())
+	if err != nil || both.Whole || both.Bytes != 0 || both.Lost == 0 {
+		t.Errorf("nothing is whole: %+v, %v", both, err)
+	}
 }
