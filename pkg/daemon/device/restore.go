@@ -40,9 +40,10 @@ type restoreRun struct {
 	session *session.Session
 	vault   opened
 	dataSet *vault.DataSet
-	newest  bool // dataSet is the newest at the reader
-	first   bool // dataSet is the critical part, of which the rest is loaded when this is in place
-	second  bool // the critical part is in place
+	newest  bool     // dataSet is the newest at the reader
+	first   bool     // dataSet is the critical part, of which the rest is loaded when this is in place
+	second  bool     // the critical part is in place
+	glanced *glimpse // what lay here before the data set was read; nil where that took no time
 	sight   sight
 	plan    reprovision.Plan
 	job     jobRecord
@@ -266,10 +267,14 @@ func (r *restoreRun) confirmTakeOver(ctx context.Context) (reprovision.Event, er
 }
 
 func (r *restoreRun) planTakeOver(ctx context.Context) error {
+	var err error
+	if r.glanced, err = r.glimpse(ctx); err != nil { // the settling time passes while the data set comes
+		return err
+	}
 	if err := r.takeOver(ctx); err != nil {
 		return err
 	}
-	_, err := r.confirm(ctx)
+	_, err = r.confirm(ctx)
 	return err
 }
 
@@ -301,8 +306,9 @@ func (r *restoreRun) ask(ctx context.Context, summary busapi.ReprovisionResult) 
 
 func (r *restoreRun) makePlan(ctx context.Context) error {
 	var err error
-	begun := r.now()
-	if r.sight, err = r.inspect(ctx, look{why: "reprovision", critical: true}); err != nil {
+	begun, before := r.now(), r.glanced
+	r.glanced = nil // of an attempt that was cut short it says nothing any more
+	if r.sight, err = r.inspectAfter(ctx, before, look{why: "reprovision", critical: true}); err != nil {
 		return err
 	}
 	r.share.cost(r.now().Sub(begun))

@@ -135,23 +135,51 @@ type sight struct {
 	report detect.Report
 }
 
+// glimpse is what a look saw before there was anything to judge it by, and when it was through.
+type glimpse struct {
+	now scan.Result
+	at  time.Time
+}
+
+// glimpse looks at the whole space, and judges nothing.
+func (d *Daemon) glimpse(ctx context.Context) (*glimpse, error) {
+	now, err := d.scanner.Scan(ctx, d.book.cache(), scan.Options{Hands: runtime.GOMAXPROCS(0)})
+	if err != nil {
+		return nil, err
+	}
+	return &glimpse{now: now, at: time.Now()}, nil
+}
+
 // tries bounds how often inspect looks before it says what it has.
 const tries = 5
 
 // inspect scans and judges. Damage is believed once two looks in a row agree on
 // it, the settling time apart.
 func (d *Daemon) inspect(ctx context.Context, l look) (sight, error) {
+	return d.inspectAfter(ctx, nil, l)
+}
+
+// inspectAfter is inspect; where something else took the settling time, with what was there
+// before that as the first of the two looks. nil for none.
+func (d *Daemon) inspectAfter(ctx context.Context, before *glimpse, l look) (sight, error) {
 	defer d.thrift.begin()()
 	reading := d.book.reading()
 	seen, err := d.glance(ctx, l, d.book.cache())
+	first, at := seen.report, time.Now()
+	if before != nil && err == nil {
+		first, at = detect.Judge(d.space, d.book.reference(), before.now), before.at
+	}
 	var confirmed []detect.Finding
 	for try := 0; err == nil && try < tries && len(confirmed) < len(seen.report.Damaged()); try++ {
-		if err := sleep(ctx, d.cfg.Detect.Settle.Duration); err != nil {
-			return sight{}, err
+		if wait := d.cfg.Detect.Settle.Duration - time.Since(at); wait > 0 {
+			if err := sleep(ctx, wait); err != nil {
+				return sight{}, err
+			}
+			seen, err = d.again(ctx, seen)
 		}
-		earlier := seen
-		if seen, err = d.again(ctx, earlier); err == nil {
-			confirmed = detect.Confirm(earlier.report, seen.report)
+		if err == nil {
+			confirmed = detect.Confirm(first, seen.report)
+			first, at = seen.report, time.Now()
 		}
 	}
 	if err != nil {
