@@ -50,13 +50,15 @@ func putAll(vault ID, blobs iter.Seq2[Blob, error], out bulkStream) error {
 // Get fetches blobs in the order asked for and calls f with each, whole; its
 // data is f's to keep. Of the first, what an earlier call brought is not sent again; the
 // bytes of such a blob may not fit together, which the seal tells, too: then it is to be had
-// whole. Get fails unless every blob came exactly once, but
+// whole. Get fails unless every blob asked for came exactly once, but
 // nothing tells yet that the bytes are right: the seal does. Bytes that arrived
 // before an error were given to f.
 func (s *Session) Get(ctx context.Context, q BlobQuery, f func(Blob) error) error {
+	critical := q.Critical
 	for ids := q.IDs; len(ids) > 0; {
 		n := min(len(ids), MaxIDs)
 		q.IDs = ids[:n]
+		q.Critical = critical && n == len(ids)
 		if err := s.get(ctx, q, f); err != nil {
 			return err
 		}
@@ -71,7 +73,7 @@ func (s *Session) get(ctx context.Context, q BlobQuery, f func(Blob) error) erro
 	defer cancel() // ends the stream when f fails
 	stream, err := s.rpc.Get(ctx, &sessionpb.GetRequest{
 		Vault: q.Vault[:], Ids: writeIDs(q.IDs), FromCard: q.FromCard, Snapshot: optionalID(q.Snapshot),
-		Offset: uint64(len(q.Have)),
+		Offset: uint64(len(q.Have)), Critical: q.Critical,
 	})
 	if err != nil {
 		return s.result(ctx, call, err)
@@ -93,10 +95,13 @@ func (s *Session) get(ctx context.Context, q BlobQuery, f func(Blob) error) erro
 		if !whole {
 			continue
 		}
-		if len(wanted) == 0 || b.ID != wanted[0] {
+		switch {
+		case len(wanted) == 0 && q.Critical:
+		case len(wanted) == 0 || b.ID != wanted[0]:
 			return broken(call, fmt.Errorf("blob %s was not its turn", hexID(b.ID)))
+		default:
+			wanted = wanted[1:]
 		}
-		wanted = wanted[1:]
 		if err := f(b); err != nil {
 			return err
 		}

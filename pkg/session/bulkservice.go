@@ -138,7 +138,7 @@ func (s *provisioning) Get(m *sessionpb.GetRequest, stream grpc.ServerStreamingS
 		return err
 	}
 	defer release()
-	q := BlobQuery{Vault: vault, IDs: ids, FromCard: m.GetFromCard(), Snapshot: snapshot}
+	q := BlobQuery{Vault: vault, IDs: ids, FromCard: m.GetFromCard(), Snapshot: snapshot, Critical: m.GetCritical()}
 	out, offset := bulkStream{stream.Context(), c.pace, stream.Send}, m.GetOffset()
 	return s.provider.Get(stream.Context(), c.peer, q, func(b Blob) error {
 		from := 0

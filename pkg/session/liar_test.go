@@ -59,6 +59,31 @@ func TestLiesAboutBlobs(t *testing.T) {
 	}
 }
 
+// TestMoreThanAskedFor comes only to who said that it may, and after what was asked for.
+func TestMoreThanAskedFor(t *testing.T) {
+	l := &liar{store: newStore()}
+	r := newReader(t, func(c *session.ServerConfig) { c.Provider = l })
+	s := r.session(t)
+	a, b, c := session.Blob{ID: id(1), Data: []byte("a")}, session.Blob{ID: id(2), Data: []byte("b")}, session.Blob{ID: id(3)}
+	for name, tt := range map[string]struct {
+		blobs []session.Blob
+		want  error
+	}{
+		"none":             {blobs: []session.Blob{a, b}},
+		"one":              {blobs: []session.Blob{a, b, c}},
+		"in between":       {blobs: []session.Blob{a, c, b}, want: session.ErrProtocol},
+		"in place of some": {blobs: []session.Blob{a}, want: session.ErrProtocol},
+	} {
+		l.blobs = tt.blobs
+		got := 0
+		q := session.BlobQuery{Vault: id(1), IDs: []session.ID{id(1), id(2)}, Critical: true}
+		err := s.Get(within(t), q, func(session.Blob) error { got++; return nil })
+		if !errors.Is(err, tt.want) || tt.want == nil && got != len(tt.blobs) {
+			t.Errorf("%s: %d blobs, %v; want %v", name, got, err, tt.want)
+		}
+	}
+}
+
 func TestLiesAboutSnapshots(t *testing.T) {
 	l := &liar{store: newStore()}
 	r := newReader(t, func(c *session.ServerConfig) { c.Provider = l })

@@ -221,6 +221,7 @@ type BlobQuery struct {
 	IDs      []ID
 	FromCard bool   // from the card alone
 	Snapshot ID     // that is being restored, which is kept meanwhile; zero for none
+	Critical bool   // then, too, what else the reader says that the snapshot's critical part consists of
 	Have     []byte // what an earlier call that was cut short brought of the first blob
 }
 

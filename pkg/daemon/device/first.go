@@ -39,7 +39,7 @@ func (d *Daemon) knows(id vault.SnapshotID) bool {
 
 // pickFirst loads the critical part of a snapshot.
 func (r *restoreRun) pickFirst(ctx context.Context, head session.Snapshot) error {
-	ds, err := r.loadFirst(ctx, r.session, r.vault, head)
+	ds, err := r.loadFirst(ctx, r.source(), r.vault, head)
 	if err == nil {
 		r.dataSet, r.newest, r.first = ds, true, true
 	}

@@ -27,7 +27,7 @@ func (d *Daemon) loadsOf(snapshot vault.SnapshotID) loads {
 
 // read loads a data set by way of what is kept. That stays where the link is what ended
 // it, or where more of the same data set is to be loaded later.
-func (d *Daemon) read(s *session.Session, v opened, snapshot vault.SnapshotID, more bool, load func(vault.Fetch) (*vault.DataSet, error)) (*vault.DataSet, error) {
+func (d *Daemon) read(s source, v opened, snapshot vault.SnapshotID, more bool, load func(vault.Fetch) (*vault.DataSet, error)) (*vault.DataSet, error) {
 	kept := d.loadsOf(snapshot)
 	if err := os.MkdirAll(kept.dir, 0o700); err != nil {
 		d.log.Warn("what comes of a list of items is not kept", "error", err)

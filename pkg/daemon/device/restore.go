@@ -38,6 +38,7 @@ type restoreRun struct {
 	began   time.Time
 	before  traffic
 	session *session.Session
+	ahead   *ahead // what the reader sends before it is asked for; nil for nothing
 	vault   opened
 	dataSet *vault.DataSet
 	newest  bool     // dataSet is the newest at the reader
@@ -62,6 +63,7 @@ func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.Reprovision
 	}
 	defer d.maybeDrill() // which waits for the end of this
 	defer func() { r.ticket.end() }()
+	defer func() { r.ahead.end() }()
 	r.lasting = max(r.lasting, rankOwner)
 	if r.settled == nil {
 		r.settled = func() {}
@@ -142,7 +144,8 @@ func (r *restoreRun) query(ctx context.Context) (reprovision.Event, error) {
 		return 0, err
 	}
 	if r.session != s {
-		r.session, r.before = s, usage(s)
+		r.ahead.end()
+		r.session, r.before, r.ahead = s, usage(s), nil
 	}
 	found, err := r.locate(ctx)
 	if err != nil || !found {
@@ -191,7 +194,7 @@ func (r *restoreRun) pick(ctx context.Context) (bool, error) {
 	}
 	var head *vault.DataSet
 	if herr == nil {
-		head, herr = r.followOf(ctx, r.session, r.vault, mine)
+		head, herr = r.followOf(ctx, r.source(), r.vault, mine)
 	}
 	r.dataSet, r.newest, r.first = head, true, false
 	if r.snapshot.IsZero() || head != nil && r.snapshot == head.Header().Snapshot {
@@ -204,7 +207,7 @@ func (r *restoreRun) pick(ctx context.Context) (bool, error) {
 	}
 	for _, snap := range list {
 		if vault.SnapshotID(snap.ID) == r.snapshot {
-			r.dataSet, err = r.load(ctx, r.session, r.vault, snap)
+			r.dataSet, err = r.load(ctx, r.source(), r.vault, snap)
 			return true, err
 		}
 	}
@@ -219,11 +222,12 @@ func (r *restoreRun) takeOver(ctx context.Context) error {
 		return err
 	}
 	r.log.Info("took over the data of an earlier device", "device", r.from.Owner)
+	r.begin(ctx, v, r.from.Head)
 	r.from, r.fromName, r.vault, r.entered = nil, "", v, nil
 	r.findings.setOffer("")
 	r.interviews.kick()
-	r.attest(ctx, r.session) // the card is this device's from now on
 	found, err := r.pick(ctx)
+	kick(r.guard.doubt) // the card is this device's from now on
 	if err == nil && !found {
 		err = busapi.ErrNoData
 	}
@@ -378,7 +382,7 @@ func (r *restoreRun) write(ctx context.Context) (reprovision.Event, error) {
 	}
 	run := r.kept
 	q := session.BlobQuery{Vault: r.vault.id, Snapshot: r.dataSet.Header().Snapshot}
-	fetch := parts{r.packsOf(r.job.Run), r.openPack}.fetch(r.session.Get, q)
+	fetch := parts{r.packsOf(r.job.Run), r.openPack}.fetch(r.source().Get, q)
 	bid, stop := r.ticket.bidden(ctx, r.share.own())
 	defer stop()
 	restorer := &reprovision.Restorer{

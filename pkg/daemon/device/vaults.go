@@ -229,7 +229,7 @@ func (d *Daemon) head(ctx context.Context, s *session.Session, v opened) (*vault
 
 // headOf is head, of a vault that the reader has told of already; nil for none. What is in
 // memory and not proven is loaded again: by now the reader may have what it lacked.
-func (d *Daemon) headOf(ctx context.Context, s *session.Session, v opened, mine *session.Vault) (*vault.DataSet, error) {
+func (d *Daemon) headOf(ctx context.Context, s source, v opened, mine *session.Vault) (*vault.DataSet, error) {
 	if mine == nil || mine.Head == nil {
 		return nil, nil
 	}
@@ -275,7 +275,7 @@ func (d *Daemon) follow(ctx context.Context, s *session.Session, v opened) (*vau
 }
 
 // followOf is follow, of a vault that the reader has told of already; nil for none.
-func (d *Daemon) followOf(ctx context.Context, s *session.Session, v opened, mine *session.Vault) (*vault.DataSet, error) {
+func (d *Daemon) followOf(ctx context.Context, s source, v opened, mine *session.Vault) (*vault.DataSet, error) {
 	base, err := d.headOf(ctx, s, v, mine)
 	if err != nil || base == nil {
 		return nil, err
@@ -298,7 +298,7 @@ func (d *Daemon) followOf(ctx context.Context, s *session.Session, v opened, min
 
 // load reads a data set from the reader: of one that came on a card, the critical
 // part, unless it has no other, or the service books.
-func (d *Daemon) load(ctx context.Context, s *session.Session, v opened, snap session.Snapshot) (*vault.DataSet, error) {
+func (d *Daemon) load(ctx context.Context, s source, v opened, snap session.Snapshot) (*vault.DataSet, error) {
 	id := vault.SnapshotID(snap.ID)
 	as := vault.LoadDataSet
 	switch {
@@ -320,7 +320,7 @@ func (d *Daemon) load(ctx context.Context, s *session.Session, v opened, snap se
 
 // loadFirst reads the critical part alone. The rest is to be loaded later, and takes no
 // byte of this once more.
-func (d *Daemon) loadFirst(ctx context.Context, s *session.Session, v opened, snap session.Snapshot) (*vault.DataSet, error) {
+func (d *Daemon) loadFirst(ctx context.Context, s source, v opened, snap session.Snapshot) (*vault.DataSet, error) {
 	id := vault.SnapshotID(snap.ID)
 	return d.read(s, v, id, true, func(fetch vault.Fetch) (*vault.DataSet, error) {
 		return vault.LoadCritical(ctx, v.key, v.id, id, snap.Header, fetch)

@@ -200,6 +200,20 @@ func (d *Daemon) hold(id vault.VaultID, s vault.SnapshotID) error {
 	return nil
 }
 
+// rest lists what else the critical part of a snapshot consists of, where that is wanted: a
+// device that reads the index asks for those next, and would lose a round trip.
+func (d *Daemon) rest(q session.BlobQuery) []vault.BlobID {
+	if !q.Critical || q.FromCard {
+		return nil
+	}
+	list, err := d.snapshots(q.Vault)
+	at := slices.IndexFunc(list, func(r vault.SnapshotRecord) bool { return r.Snapshot == vault.SnapshotID(q.Snapshot) })
+	if err != nil || at < 0 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(list[at].Critical), func(id vault.BlobID) bool { return slices.Contains(q.IDs, session.ID(id)) })
+}
+
 // Get sends blobs, from the card alone if so asked.
 func (d *Daemon) Get(ctx context.Context, p session.Peer, q session.BlobQuery, send func(session.Blob) error) error {
 	defer d.uses.begin()()
@@ -230,6 +244,15 @@ func (d *Daemon) Get(ctx context.Context, p session.Peer, q session.BlobQuery, s
 		}
 		if q.Snapshot != (session.ID{}) { // else it only looks what there is
 			d.moved(p.ID, panel.Restoring, len(data))
+		}
+	}
+	for _, id := range d.rest(q) {
+		data, err := get(id)
+		if err != nil {
+			return nil // the device asks for it where it needs it, and hears why it has not come
+		}
+		if err := send(session.Blob{ID: id, Data: data}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -2665,8 +2665,9 @@ type GetRequest struct {
 	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"`
 	Ids           [][]byte               `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
 	FromCard      bool                   `protobuf:"varint,3,opt,name=from_card,json=fromCard,proto3" json:"from_card,omitempty"`
-	Snapshot      []byte                 `protobuf:"bytes,10,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // whose blobs they are, where the device is restoring it: it is kept meanwhile
-	Offset        uint64                 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`    // from which the first blob is sent: the device has what is before
+	Snapshot      []byte                 `protobuf:"bytes,10,opt,name=snapshot,proto3" json:"snapshot,omitempty"`  // whose blobs they are, where the device is restoring it: it is kept meanwhile
+	Offset        uint64                 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"`     // from which the first blob is sent: the device has what is before
+	Critical      bool                   `protobuf:"varint,12,opt,name=critical,proto3" json:"critical,omitempty"` // then, too, what else the critical part of the snapshot consists of
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2734,6 +2735,13 @@ func (x *GetRequest) GetOffset() uint64 {
 		return x.Offset
 	}
 	return 0
+}
+
+func (x *GetRequest) GetCritical() bool {
+	if x != nil {
+		return x.Critical
+	}
+	return false
 }
 
 type AttestRequest struct {
@@ -3266,7 +3274,7 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	" \x01(\fR\avoucher\x12\x14\n" +
 	"\x05books\x18\v \x03(\fR\x05books\"?\n" +
 	"\x0eCommitResponse\x12-\n" +
-	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"\x85\x01\n" +
+	"\x04card\x18\x01 \x01(\v2\x19.reprovision.v1.CardStateR\x04card\"\xa1\x01\n" +
 	"\n" +
 	"GetRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x10\n" +
@@ -3274,7 +3282,8 @@ const file_pkg_session_sessionpb_reprovision_proto_rawDesc = "" +
 	"\tfrom_card\x18\x03 \x01(\bR\bfromCard\x12\x1a\n" +
 	"\bsnapshot\x18\n" +
 	" \x01(\fR\bsnapshot\x12\x16\n" +
-	"\x06offset\x18\v \x01(\x04R\x06offset\"C\n" +
+	"\x06offset\x18\v \x01(\x04R\x06offset\x12\x1a\n" +
+	"\bcritical\x18\f \x01(\bR\bcritical\"C\n" +
 	"\rAttestRequest\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x1c\n" +
 	"\tchallenge\x18\x02 \x01(\fR\tchallenge\"t\n" +
