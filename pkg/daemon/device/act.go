@@ -211,6 +211,7 @@ func (d *Daemon) replace(ctx context.Context, s *session.Session, own vault.Vaul
 			return err
 		}
 	}
+	d.strangers.note(s, others, d.now())
 	text := "the reader has data of " + describeAll(others) + "; scrctl reprovision --from brings it here"
 	if slices.ContainsFunc(others, needsPasscode) {
 		text += ", with the passcode, the card's PIN or the recovery code"

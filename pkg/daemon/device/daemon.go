@@ -55,6 +55,7 @@ type Daemon struct {
 	menders    sync.WaitGroup // restores that the watchman has begun and does not wait for
 	damage     readerDamage
 	familiar   familiar
+	strangers  strangers
 	asking     chan struct{} // holds a token while the reader is asked for the device's vaults
 	heals      chan struct{} // the reader has damaged blobs
 	settleAt   time.Time     // when the watchman may try to end a rotation again

@@ -13,6 +13,10 @@ import (
 // there.
 const drillPause = 10 * time.Minute
 
+// drillLater is the wait where there is a restore. What a drill takes of the link it would take
+// from that, and from what the owner asks for next.
+const drillLater = time.Minute
+
 // drillman makes a restore drill from time to time: it proves that what lies at the reader
 // opens, and is what was saved. While the reader is away, or holds nothing, there is
 // no time at which it wakes: a session or a backup does that.
@@ -21,6 +25,7 @@ type drillman struct {
 	now   func() time.Time
 	last  func() (at time.Time, known bool)
 	ready func() bool // the reader is there, and has something
+	busy  func() bool // a restore is under way: the link is its
 	drill func(context.Context) error
 	wake  <-chan struct{} // it may be ready now
 	log   *slog.Logger
@@ -36,16 +41,11 @@ func (d *Daemon) driller(ctx context.Context) error {
 			last, known := d.lastDrill()
 			return time.Unix(last.Time, 0), known
 		},
-		ready: d.mayDrill,
+		ready: func() bool { return d.keeper.current() != nil && d.book.current() != nil },
+		busy:  d.ops.restoring,
 		drill: func(ctx context.Context) error { _, err := d.Verify(ctx, 0); return err },
 	}
 	return m.run(ctx)
-}
-
-// mayDrill tells whether the reader is there, has something, and is not busy with a restore: a
-// drill takes half of the link from it, and a restore proves more than any drill.
-func (d *Daemon) mayDrill() bool {
-	return d.keeper.current() != nil && d.book.current() != nil && !d.ops.restoring()
 }
 
 // maybeDrill has the drillman see whether it can make a drill that is due.
@@ -63,6 +63,8 @@ func (m *drillman) run(ctx context.Context) error {
 		case wait > 0:
 		case !m.ready():
 			wait = -1
+		case m.busy():
+			wait = drillLater
 		default:
 			m.forget()
 			err := m.drill(ctx)

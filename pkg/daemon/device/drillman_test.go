@@ -21,6 +21,7 @@ type drilling struct {
 
 	mu     sync.Mutex
 	there  bool // the reader, and data there
+	busy   bool // with a restore
 	fails  bool
 	lost   bool // the data
 	last   time.Time
@@ -37,6 +38,7 @@ func newDrilling(t *testing.T, every time.Duration) *drilling {
 			return last, !last.IsZero()
 		},
 		ready: func() (there bool) { d.with(func() { there = d.there }); return there },
+		busy:  func() (busy bool) { d.with(func() { busy = d.busy }); return busy },
 		drill: func(context.Context) error { return d.attempt() },
 	}
 	go func() { _ = d.run(t.Context()) }()
@@ -135,33 +137,24 @@ func TestDrillInTime(t *testing.T) {
 	})
 }
 
-// TestNoDrillDuringARestore: what a drill takes of the link it takes from the restore. The end
-// of one has the drillman look again.
+// TestNoDrillDuringARestore: it waits until the restore is over, and is not forgotten.
 func TestNoDrillDuringARestore(t *testing.T) {
-	r := newRig(t)
-	r.write("id_ed25519", "a key")
-	r.backUp()
-	if !r.d.mayDrill() {
-		t.Fatal("no drill after a backup")
-	}
-	restoring := r.d.ops.enter(activityReprovision, rankUrgent)
-	if r.d.mayDrill() {
-		t.Error("a drill would begin during a restore")
-	}
-	restoring.end()
-	select {
-	case <-r.d.drills:
-	default:
-	}
-	if _, err := r.d.restore(t.Context(), &restoreRun{Daemon: r.d, confirmed: true}); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-r.d.drills:
-	default:
-		t.Error("nobody tells of the end of a restore")
-	}
-	if !r.d.mayDrill() {
-		t.Error("no drill after a restore")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrilling(t, 24*time.Hour)
+		d.with(func() { d.there, d.busy = true, true })
+		d.rouse <- struct{}{}
+		time.Sleep(time.Hour)
+		d.with(func() {
+			if d.busy = false; len(d.drills) > 0 {
+				t.Error("a drill during the restore")
+			}
+		})
+		time.Sleep(drillLater)
+		synctest.Wait()
+		d.with(func() {
+			if len(d.drills) != 1 {
+				t.Errorf("%d drills after the restore", len(d.drills))
+			}
+		})
+	})
 }

@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,4 +106,40 @@ func (d *Daemon) askAlone(ctx context.Context) (done func(), err error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// strangers are the vaults that this device might take over, as a session has told of them.
+type strangers struct {
+	mu      sync.Mutex
+	session *session.Session
+	vaults  []session.Vault
+	at      time.Time
+}
+
+func (t *strangers) note(s *session.Session, vaults []session.Vault, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.session, t.vaults, t.at = s, vaults, at
+}
+
+// forget has them be asked for again.
+func (t *strangers) forget() { t.note(nil, nil, time.Time{}) }
+
+func (t *strangers) told(s *session.Session) ([]session.Vault, time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s == nil || t.session != s {
+		return nil, time.Time{}
+	}
+	return slices.Clone(t.vaults), t.at
+}
+
+// others returns the vaults that this device might take over. What the session told of them a
+// moment ago is not asked for again: whoever takes one over sees then what is the newest in it.
+func (d *Daemon) others(ctx context.Context, s *session.Session, own vault.VaultID) ([]session.Vault, error) {
+	if vaults, at := d.strangers.told(s); len(vaults) > 0 && d.now().Sub(at) < freshFor {
+		return vaults, nil
+	}
+	_, others, err := d.find(ctx, s, own)
+	return others, err
 }

@@ -95,3 +95,31 @@ func TestMarks(t *testing.T) {
 		t.Error("a full backup leaves marks of what it has not")
 	}
 }
+
+// TestOthersAreToldOnce: what the session told a moment ago is not asked for again;
+// what it told longer ago, or another one told, is.
+func TestOthersAreToldOnce(t *testing.T) {
+	r := newRig(t)
+	theirs := []session.Vault{{ID: session.ID{1}, Owner: "an earlier phone"}}
+	asks := func(what string, want bool) {
+		t.Helper()
+		asked := 0
+		r.reader.vaults = func(list []session.Vault) []session.Vault { asked++; return list }
+		got, err := r.d.others(t.Context(), r.session, vault.VaultID{})
+		r.must(err)
+		if (asked > 0) != want || (len(got) > 0) == want {
+			t.Errorf("%s: asked %d times, got %d vaults", what, asked, len(got))
+		}
+	}
+	asks("nothing told", true)
+	r.d.strangers.note(r.session, theirs, time.Now())
+	asks("told a moment ago", false)
+	asks("once more", false)
+	r.d.strangers.forget()
+	asks("forgotten", true)
+	r.d.strangers.note(r.session, theirs, time.Now().Add(-freshFor))
+	asks("told long ago", true)
+	r.d.strangers.note(r.session, theirs, time.Now())
+	r.session = r.dial()
+	asks("another session told", true)
+}

@@ -61,7 +61,6 @@ func (d *Daemon) restore(ctx context.Context, r *restoreRun) (busapi.Reprovision
 	if r.ticket == nil {
 		r.ticket = d.ops.enter(activityReprovision, rankUrgent)
 	}
-	defer d.maybeDrill() // which waits for the end of this
 	defer func() { r.ticket.end() }()
 	defer func() { r.ahead.end() }()
 	r.lasting = max(r.lasting, rankOwner)
@@ -173,7 +172,7 @@ func (r *restoreRun) locate(ctx context.Context) (bool, error) {
 	if !r.takesOver {
 		return false, nil
 	}
-	_, others, err := r.find(ctx, r.session, v.id)
+	others, err := r.others(ctx, r.session, v.id)
 	if err != nil || len(others) == 0 {
 		return false, err
 	}
@@ -217,6 +216,7 @@ func (r *restoreRun) pick(ctx context.Context) (bool, error) {
 // takeOver makes this device the owner of the vault that was chosen. The owner
 // has confirmed it by now.
 func (r *restoreRun) takeOver(ctx context.Context) error {
+	r.strangers.forget() // if this comes to nothing, they are asked for anew
 	v, err := r.claim(ctx, r.session, *r.from, r.entered)
 	if err != nil {
 		return err
