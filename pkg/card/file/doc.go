@@ -5,7 +5,7 @@
 // away.
 //
 // Reader implements card.Reader; its Medium implements card.Medium. New opens
-// nothing, Run polls until its context ends, and each transaction opens the
+// nothing, Run watches, by inotify or by looking, until its context ends, and each transaction opens the
 // image, locks it against other processes and closes it again. It may be
 // imported by the wiring of the reader host and by tests.
 package file

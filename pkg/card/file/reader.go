@@ -17,6 +17,10 @@ const DefaultCapacity = 1 << 20
 // DefaultPoll is the time between two looks at the image where Config names none.
 const DefaultPoll = 200 * time.Millisecond
 
+// slowPoll is the time between two looks while the kernel tells of changes: it does not tell of
+// a file system that is mounted over the image's directory.
+const slowPoll = 5 * time.Second
+
 // Config says where the card is.
 type Config struct {
 	Path     string           // the image; its directory must exist for Format
@@ -24,7 +28,7 @@ type Config struct {
 	Links    string           // directory with a link to each block device by UUID; "" for the system's
 	Mounts   string           // the mount table; "" for that of this process
 	Capacity int              // bytes that an image may have, 0 for DefaultCapacity
-	Poll     time.Duration    // 0 for DefaultPoll
+	Poll     time.Duration    // where the kernel does not tell of changes; 0 for DefaultPoll
 	Notify   func(card.Event) // called as card.Reader.Run says; may be nil
 }
 
@@ -54,13 +58,18 @@ func New(config Config) *Reader {
 	return &Reader{config: config, turn: make(chan struct{}, 1)}
 }
 
-// Run implements card.Reader by polling.
+// Run implements card.Reader. It looks when the kernel tells of something, and from time to time.
 func (r *Reader) Run(ctx context.Context) error {
 	ticker := time.NewTicker(r.config.Poll)
 	defer ticker.Stop()
+	var guard *sentry
+	defer func() { r.relieve(guard, ticker) }()
 	var last card.Event
 	var seen stamp
 	for {
+		if guard == nil {
+			guard = r.post(ticker)
+		}
 		if at := r.stamp(); !at.known || at != seen || last.Err != nil {
 			if now := r.look(); !same(now, last) {
 				r.config.Notify(now)
@@ -72,7 +81,33 @@ func (r *Reader) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		case <-guard.told():
+		case <-guard.ended():
+			r.relieve(guard, ticker)
+			guard = nil
 		}
+	}
+}
+
+// post sets a sentry where the image is a fixed path, and has the ticker be slow; nil where
+// there can be none.
+func (r *Reader) post(ticker *time.Ticker) *sentry {
+	if r.config.UUID != "" {
+		return nil // the medium is mounted here and there
+	}
+	s, err := post(r.config.Path)
+	if err != nil {
+		return nil
+	}
+	ticker.Reset(max(slowPoll, r.config.Poll))
+	return s
+}
+
+// relieve ends a sentry, nil for none.
+func (r *Reader) relieve(s *sentry, ticker *time.Ticker) {
+	if s != nil {
+		s.leave()
+		ticker.Reset(r.config.Poll)
 	}
 }
 
