@@ -21,10 +21,12 @@ func (s *Store) Missing(id vault.VaultID, blobs []vault.BlobID) (missing []vault
 		if err != nil {
 			return err
 		}
+		seen := visits{tx: tx}
 		for _, b := range blobs {
 			if in.blobs.Get(b[:]) == nil || in.isDamaged(b[:]) {
 				missing = append(missing, b)
 			}
+			seen.saw(0)
 		}
 		return nil
 	})
@@ -48,7 +50,7 @@ func (s *Store) Put(id vault.VaultID, blobs []vault.StoredBlob) error {
 		return fmt.Errorf("cannot store blobs: %w", err)
 	}
 	for _, b := range blobs {
-		s.ease(len(b.Sealed))
+		s.ease(len(b.Sealed) + visitBytes)
 	}
 	return nil
 }
@@ -140,7 +142,7 @@ func (s *Store) Get(id vault.VaultID, blob vault.BlobID) (sealed []byte, err err
 	if err != nil {
 		return nil, fmt.Errorf("cannot read a blob: %w", err)
 	}
-	s.ease(len(sealed))
+	s.ease(len(sealed) + visitBytes)
 	return sealed, nil
 }
 

@@ -46,9 +46,12 @@ func (r room) commit(c vault.Commit, now time.Time) error {
 		return err
 	}
 	next.Committed = now
+	seen := visits{tx: r.blobs.Tx()}
 	for _, id := range next.Blobs {
 		next.Bytes += blobSize(r.blobs.Get(id[:]))
+		seen.saw(0)
 	}
+	seen.end()
 	value, err := next.MarshalBinary()
 	if err != nil {
 		return err
@@ -106,16 +109,13 @@ func (r room) named() (map[vault.BlobID]bool, error) {
 
 // claim verifies the blobs that a commit adds and takes them off the stage.
 func (r room) claim(ids []vault.BlobID) error {
-	touched := 0
+	seen := visits{tx: r.blobs.Tx()}
 	for _, id := range ids {
 		value, err := r.blob(id)
 		if err != nil {
 			return err
 		}
-		if touched += len(value); touched >= easeBytes {
-			letGo(r.blobs.Tx())
-			touched = 0
-		}
+		seen.saw(len(value))
 		if err := r.staged.Delete(id[:]); err != nil {
 			return err
 		}

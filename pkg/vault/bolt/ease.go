@@ -27,3 +27,24 @@ func (s *Store) ease(bytes int) {
 func letGo(tx *bbolt.Tx) {
 	_, _, _ = unix.Syscall(unix.SYS_MADVISE, tx.DB().Info().Data, uintptr(tx.Size()), unix.MADV_DONTNEED) // #nosec G115 -- a size
 }
+
+// visitBytes is what the kernel maps at once around a page that is touched, unless it is told
+// otherwise: to look up a blob costs as much, however little of it is read.
+const visitBytes = 64 << 10
+
+// visits lets go of the pages while one transaction looks up many blobs.
+type visits struct {
+	tx      *bbolt.Tx
+	touched int
+}
+
+// saw notes that a value was looked up, and so many bytes of it were read.
+func (v *visits) saw(bytes int) {
+	if v.touched += bytes + visitBytes; v.touched >= easeBytes {
+		letGo(v.tx)
+		v.touched = 0
+	}
+}
+
+// end lets go of what the last ones left.
+func (v *visits) end() { letGo(v.tx) }
