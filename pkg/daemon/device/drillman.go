@@ -13,8 +13,9 @@ import (
 // there.
 const drillPause = 10 * time.Minute
 
-// drillLater is the wait where there is a restore. What a drill takes of the link it would take
-// from that, and from what the owner asks for next.
+// drillLater is the wait where there is a restore, and after what made a drill possible: the first
+// backup, or a reader that comes. What a drill takes of the link it would take from what the
+// owner asks for then.
 const drillLater = time.Minute
 
 // drillman makes a restore drill from time to time: it proves that what lies at the reader
@@ -92,7 +93,7 @@ func (m *drillman) forget() {
 	}
 }
 
-// rest waits for so long, or less than 0 for a wake-up alone. A wake-up is of no use
+// rest waits for so long, or less than 0 for a wake-up, and drillLater after it. A wake-up is of no use
 // before a drill is due, and then one is remembered that came earlier.
 func (m *drillman) rest(ctx context.Context, wait time.Duration) error {
 	if wait >= 0 {
@@ -102,7 +103,7 @@ func (m *drillman) rest(ctx context.Context, wait time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-m.wake:
-		return nil
+		return sleep(ctx, drillLater)
 	}
 }
 

@@ -81,6 +81,7 @@ func TestDrillSleepsWhileTheReaderIsAway(t *testing.T) {
 				d.there = true
 			})
 			d.rouse <- struct{}{}
+			time.Sleep(drillLater)
 			synctest.Wait()
 			d.with(func() {
 				if d.there = false; len(d.drills) != year+1 {
@@ -107,6 +108,7 @@ func TestDrillOfDataThatAreLost(t *testing.T) {
 			}
 		})
 		d.rouse <- struct{}{}
+		time.Sleep(drillLater)
 		synctest.Wait()
 		d.with(func() {
 			if len(d.drills) != 2 {
@@ -124,11 +126,12 @@ func TestDrillInTime(t *testing.T) {
 		d.with(func() { d.there, d.fails = true, true })
 		d.rouse <- struct{}{}
 		synctest.Wait()
-		time.Sleep(drillPause + time.Second)
+		time.Sleep(drillLater + drillPause + time.Second)
 		d.with(func() { d.fails = false })
 		time.Sleep(drillPause + 49*time.Hour)
 		synctest.Wait()
-		want := []time.Duration{0, drillPause, 2 * drillPause, 24*time.Hour + 2*drillPause, 48*time.Hour + 2*drillPause}
+		const third = drillLater + 2*drillPause // the first that is made
+		want := []time.Duration{drillLater, drillLater + drillPause, third, 24*time.Hour + third, 48*time.Hour + third}
 		d.with(func() {
 			if !slices.Equal(d.drills, want) {
 				t.Errorf("drills after %v, want %v", d.drills, want)
