@@ -19,7 +19,7 @@ POLKITDIR ?= /usr/share/polkit-1
 # Where the programs to be installed are: bin/arm64 after scripts/build --arch=arm64.
 BIN ?= bin
 
-FUZZTIME ?= 10s
+FUZZTIME ?= 1m
 export FUZZTIME
 
 .DEFAULT_GOAL := build
