@@ -32,6 +32,7 @@ type rig struct {
 	dir     string
 	classes []string
 	line    func(net.Conn) net.Conn // what lies between the two, from the device's end; nil for nothing
+	newest  session.Snapshot        // where a test needs it
 }
 
 // tampered is a reader that may lie, or whose answers may get lost.
@@ -42,7 +43,9 @@ type tampered struct {
 	attest func(func() (session.Attestation, error)) (session.Attestation, error)
 	pin    func() ([]byte, error)
 	get    func(session.BlobQuery) error // refuses
-	done   func()                        // is called when a commit has been made, before its answer
+	list   func([]session.Snapshot) []session.Snapshot
+	blobs  func(q session.BlobQuery, send func(session.Blob) error) error // sends
+	done   func()                                                         // is called when a commit has been made, before its answer
 }
 
 func (t *tampered) Commit(ctx context.Context, p session.Peer, c session.Commit) (session.CardState, error) {
@@ -53,7 +56,18 @@ func (t *tampered) Commit(ctx context.Context, p session.Peer, c session.Commit)
 	return state, err
 }
 
+func (t *tampered) Snapshots(ctx context.Context, p session.Peer, q session.SnapshotQuery) ([]session.Snapshot, error) {
+	list, err := t.Daemon.Snapshots(ctx, p, q)
+	if t.list != nil && err == nil {
+		list = t.list(list)
+	}
+	return list, err
+}
+
 func (t *tampered) Get(ctx context.Context, p session.Peer, q session.BlobQuery, send func(session.Blob) error) error {
+	if t.blobs != nil {
+		return t.blobs(q, send)
+	}
 	if t.get != nil {
 		if err := t.get(q); err != nil {
 			return err
