@@ -139,7 +139,7 @@ func makeReaderCall(ctx context.Context, method string) error {
 	case "CardStatus":
 		_, err = c.CardStatus(ctx)
 	case "CardInit":
-		_, err = c.CardInit(ctx, false)
+		_, err = c.CardInit(ctx, busapi.CardChoice{})
 	case "CardVerify":
 		_, err = c.CardVerify(ctx)
 	default:

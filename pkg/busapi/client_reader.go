@@ -50,9 +50,9 @@ func (c *ReaderClient) CardStatus(ctx context.Context) (CardInfo, error) {
 	return callDict[CardInfo](ctx, c.client, "CardStatus")
 }
 
-// CardInit prepares the card; force erases data that is on it.
-func (c *ReaderClient) CardInit(ctx context.Context, force bool) (CardInfo, error) {
-	return callDict[CardInfo](ctx, c.client, "CardInit", clientCodec().encode(cardInitOptions{Force: force}))
+// CardInit prepares the card that choice says.
+func (c *ReaderClient) CardInit(ctx context.Context, choice CardChoice) (CardInfo, error) {
+	return callDict[CardInfo](ctx, c.client, "CardInit", clientCodec().encode(choice))
 }
 
 // CardVerify reads the whole card back.

@@ -38,7 +38,7 @@ func same[T any](t *testing.T, want T) func(T, error) {
 
 func deviceValues() bustest.DeviceValues {
 	one := []busapi.Finding{{Path: "/home/x/.ssh/id\xff", Class: "keys", Verdict: "erased", Reason: "gone"}}
-	card := busapi.CardInfo{State: "ok", Profile: "file", Identity: "ab", Capacity: 9, Used: 3, Generation: 4, Classes: []string{"service-books", "keys"}}
+	card := busapi.CardInfo{State: "ok", Profile: "file", Identity: "ab", Capacity: 9, Used: 3, Generation: 4, Classes: []string{"service-books", "keys"}, Others: []busapi.OtherCard{}}
 	reader := busapi.PeerInfo{ID: "00ff", Name: "pi", Address: "00:1A:7D:DA:71:13", Paired: 7, InRange: true}
 	return bustest.DeviceValues{
 		State: busapi.DeviceStatus{Name: "phone", Paired: true, Reader: &reader, InRange: true, Activity: "idle",

@@ -20,7 +20,7 @@ func fullStatus() DeviceStatus {
 		Reader:     &PeerInfo{ID: "0a", Name: "Gr\xfc\xdfe", Address: "00:1A:7D:DA:71:13", Paired: 5, InRange: true},
 		LastBackup: 1, LastBackupAge: -1, LastSnapshot: "s", WouldLoseItems: 2, WouldLoseBytes: 3, Damaged: 4,
 		Counts: map[string]int64{"erased": 4, "intact": 1 << 40}, Waiting: "w", Watch: "fanotify", Interrupted: true,
-		Card:         &CardInfo{State: "ok", Profile: "file", Identity: "i", Capacity: 1, Used: 2, Generation: 1 << 63, Detail: "d", Classes: []string{"keys"}},
+		Card:         &CardInfo{State: "ok", Profile: "file", Identity: "i", Capacity: 1, Used: 2, Generation: 1 << 63, Detail: "d", Classes: []string{"keys"}, Others: []OtherCard{}},
 		ReaderDamage: 3, Verified: &VerifyResult{Time: 1, Snapshot: "s", Blobs: 2, Of: 3, Items: 4, Bytes: 5, Failed: []string{"f"}},
 		AutoBackup: &AutoBackupInfo{State: "on", By: "owner", Every: 1, Mode: "full", NextDue: 2, OverdueSince: 3, LastRun: 4,
 			LastResult: "away", LastReason: "r", Prompt: "reader"},
@@ -43,18 +43,18 @@ func TestValuesSurviveTheBus(t *testing.T) {
 	values := []any{
 		fullStatus(), fullResult(),
 		BackupResult{Snapshot: "s", Mode: "full", Changed: true, Items: 1, ItemsSent: 2, BytesSent: 3, BytesReceived: 4,
-			Held: []string{"a"}, Skipped: []string{"b"}, Truncated: 1, Card: CardInfo{State: "full", Classes: []string{"keys"}}},
+			Held: []string{"a"}, Skipped: []string{"b"}, Truncated: 1, Card: CardInfo{State: "full", Classes: []string{"keys"}, Others: []OtherCard{}}},
 		SnapshotInfo{ID: "s", Parent: "p", Seq: 1, Created: 2, Mode: "full", Items: 3, Bytes: 4, Stored: 5},
 		ItemInfo{Path: "/a", Class: "keys", Type: "file", Mode: "0600", Size: 1, ModTime: 2, SHA256: "00"},
 		CheckResult{Items: []Finding{{Path: "p"}}, Counts: map[string]int64{"erased": 1}, Truncated: 2},
 		ReprovisionRequest{Classes: []string{"keys"}, Paths: []string{"p\xff"}, Snapshot: "s", DryRun: true, Yes: true},
 		ReaderStatus{Name: "r", Address: "a", PairingOpen: true, PairingUntil: 1, Devices: []PeerInfo{{ID: "1", Usage: &UsageInfo{Used: 1, Quota: 2, Blobs: 3}}},
-			Vaults: 2, Stored: 3, Card: CardInfo{Used: 4, Classes: []string{}}, LastScrub: 5, Scrubbing: true, DamagedBlobs: 6,
+			Vaults: 2, Stored: 3, Card: CardInfo{Used: 4, Classes: []string{}, Others: []OtherCard{}}, LastScrub: 5, Scrubbing: true, DamagedBlobs: 6,
 			Damage:  []BlobDamage{{Device: "1", Vault: "v", Blob: "b", Snapshots: 7, Newest: true}},
 			Overdue: []OverdueInfo{{ID: "1", Name: "phone", Every: 2, Late: 3}}},
 		ItemChange{Path: "/a", Class: "keys", Type: "file", Change: "changed", Size: 1, Was: 2},
 		DisplayInfo{State: "passcode", Address: "a", Passcode: "123456", Lines: []string{"x"}},
-		CardReport{Card: CardInfo{State: "ok", Classes: []string{}}, Whole: true, Blobs: 1, Bytes: 2, Lost: 3, Versions: []CardVersion{{State: "whole", Generation: 2, Bytes: 2, Newest: true}}},
+		CardReport{Card: CardInfo{State: "ok", Classes: []string{}, Others: []OtherCard{}}, Whole: true, Blobs: 1, Bytes: 2, Lost: 3, Versions: []CardVersion{{State: "whole", Generation: 2, Bytes: 2, Newest: true}}},
 	}
 	for _, v := range values {
 		t.Run(reflect.TypeOf(v).Name(), func(t *testing.T) {

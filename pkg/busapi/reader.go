@@ -47,10 +47,6 @@ func (r *Reader) update(ctx context.Context) error {
 	})
 }
 
-type cardInitOptions struct {
-	Force bool `json:"force"`
-}
-
 // methods is the table of org.reprovision.Reader1. dbus/org.reprovision.Reader1.xml
 // describes the same, and a test compares them.
 func (r *Reader) methods() map[string]any {
@@ -97,11 +93,11 @@ func (r *Reader) callCardStatus(sender dbus.Sender) (Dict, *dbus.Error) {
 
 func (r *Reader) callCardInit(sender dbus.Sender, options Dict) (Dict, *dbus.Error) {
 	return serveDict(r.server, sender, "CardInit", actionCard, func(ctx context.Context) (CardInfo, error) {
-		var o cardInitOptions
+		var o CardChoice
 		if err := serverCodec().decode(options, &o); err != nil {
 			return CardInfo{}, err
 		}
-		return r.backend.CardInit(ctx, o.Force)
+		return r.backend.CardInit(ctx, o)
 	})
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 func readerValues() bustest.ReaderValues {
-	card := busapi.CardInfo{State: "ok", Profile: "iso7816", Capacity: 100, Used: 3, Generation: 2, PIN: "set", PINTries: 3, CardKey: true, Classes: []string{"service-books"}}
+	card := busapi.CardInfo{State: "ok", Profile: "iso7816", Capacity: 100, Used: 3, Generation: 2, PIN: "set", PINTries: 3, CardKey: true, Classes: []string{"service-books"},
+		Reader: "slot", Device: "phone", Others: []busapi.OtherCard{{Reader: "other", State: "blank", Identity: "cd", Capacity: 9}}}
 	return bustest.ReaderValues{
 		State: busapi.ReaderStatus{Name: "pi", Address: "00:1A:7D:DA:71:13", PairingOpen: true, PairingUntil: 9,
 			Devices: []busapi.PeerInfo{{ID: "aa", Name: "phone", Paired: 3, InRange: true,
@@ -40,7 +41,7 @@ func TestReaderMethods(t *testing.T) {
 	same(t, v.Screen)(c.Display(ctx))
 	same(t, v.State.Devices)(c.Devices(ctx))
 	same(t, v.Card)(c.CardStatus(ctx))
-	same(t, v.Card)(c.CardInit(ctx, true))
+	same(t, v.Card)(c.CardInit(ctx, busapi.CardChoice{Force: true, Reader: "slot", Identity: "ab", Expect: true}))
 	same(t, v.Report)(c.CardVerify(ctx))
 	codes := busapi.PINCodes{PIN: "1", New: "2", PUK: "3"}
 	same(t, v.PIN)(c.CardPIN(ctx))
@@ -50,7 +51,7 @@ func TestReaderMethods(t *testing.T) {
 	if err := c.Forget(ctx, "aa"); err != nil {
 		t.Error(err)
 	}
-	want := []string{"Press", "Display", "Devices", "CardStatus", "CardInit true", "CardVerify",
+	want := []string{"Press", "Display", "Devices", "CardStatus", "CardInit {Force:true Reader:slot Identity:ab Expect:true}", "CardVerify",
 		"CardPIN", "CardSetPIN {PIN:1 New:2 PUK:3}", "CardChangePIN {PIN:1 New:2 PUK:3}", "CardClearPIN {PIN:1 New:2 PUK:3}", "Forget aa"}
 	if diff := cmp.Diff(want, backend.Calls()); diff != "" {
 		t.Error(diff)

@@ -50,6 +50,31 @@ type CardInfo struct {
 	CardKey    bool     `json:"card_key"`  // it can sign, so that a copy of its contents is not the card
 	Classes    []string `json:"classes"`   // of the newest snapshot that are on the card: service-books and keys, or service-books alone
 	Repaired   int64    `json:"repaired"`  // when the reader wrote it anew because nothing on it was whole, seconds since the epoch; 0 never
+	Reader     string   `json:"reader"`    // the card reader that it is in
+	Device     string   `json:"device"`    // the name of the device whose data it holds; empty for none, or none that is paired
+
+	Others []OtherCard `json:"others"` // the cards in other readers
+}
+
+// OtherCard is the state of a card beside the one in use.
+type OtherCard struct {
+	Reader     string `json:"reader"` // the card reader that it is in
+	State      string `json:"state"`  // as CardInfo's, as are the fields below
+	Profile    string `json:"profile"`
+	Identity   string `json:"identity"`
+	Device     string `json:"device"`
+	Capacity   int64  `json:"capacity"`
+	Used       int64  `json:"used"`
+	Generation uint64 `json:"generation"`
+	Detail     string `json:"detail"`
+}
+
+// CardChoice says which card to prepare, and how.
+type CardChoice struct {
+	Force    bool   `json:"force"`    // even where it holds data already, which is then lost
+	Reader   string `json:"reader"`   // the card reader; needed where several have a card
+	Identity string `json:"identity"` // the card that the owner was asked about, as CardInfo's; with Expect
+	Expect   bool   `json:"expect"`   // refuse any other card than Identity says; an empty one is a card that nothing is known of, and that holds no data
 }
 
 // PINInfo is what a card tells of its PIN now.
@@ -342,7 +367,7 @@ type ReaderBackend interface {
 	Devices(ctx context.Context) ([]PeerInfo, error)
 	Forget(ctx context.Context, device string) error
 	CardStatus(ctx context.Context) (CardInfo, error)
-	CardInit(ctx context.Context, force bool) (CardInfo, error)
+	CardInit(ctx context.Context, choice CardChoice) (CardInfo, error)
 	CardVerify(ctx context.Context) (CardReport, error)
 	// CardPIN asks the card how its PIN stands, which costs no try.
 	CardPIN(ctx context.Context) (PINInfo, error)

@@ -96,7 +96,7 @@ func TestJSONOfEveryCommand(t *testing.T) {
 	w.device.Set(func(v *bustest.DeviceValues) {
 		v.List, v.Items = []busapi.SnapshotInfo{{ID: "s1"}}, []busapi.ItemInfo{{Path: "/a"}}
 	})
-	card := "capacity card_key classes detail elsewhere generation identity left_out needed pin pin_tries profile repaired state used"
+	card := "capacity card_key classes detail device elsewhere generation identity left_out needed others pin pin_tries profile reader repaired state used"
 	auto := "by every last_reason last_result last_run mode next_due overdue_since prompt state"
 	rights := "expires functions grace heartbeat last_proof override reason since state"
 	display := "address lines passcode state"

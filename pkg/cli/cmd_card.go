@@ -11,10 +11,12 @@ import (
 )
 
 func (a *app) cardCommand() *cobra.Command {
-	var force, sure bool
+	var choice busapi.CardChoice
+	var sure bool
 	initialize := a.command("init", "Prepare the card for the reader's data", "prepare the card", cobra.NoArgs,
-		func(ctx context.Context, _ []string) error { return a.cardInit(ctx, force, sure) })
-	initialize.Flags().BoolVar(&force, "force", false, "even where it holds data already, which is then lost")
+		func(ctx context.Context, _ []string) error { return a.cardInit(ctx, choice, sure) })
+	initialize.Flags().BoolVar(&choice.Force, "force", false, "even where it holds data already, which is then lost")
+	initialize.Flags().StringVar(&choice.Reader, "reader", "", "name of the card reader, where several have a card in")
 	initialize.Flags().BoolVarP(&sure, "yes", "y", false, "do not ask first")
 	return a.group("card", "The smart card in the reader",
 		a.command("status", "Show the card", "get the card's status", cobra.NoArgs, a.cardStatus),
@@ -29,33 +31,12 @@ func (a *app) cardStatus(ctx context.Context, _ []string) error {
 		if err != nil {
 			return err
 		}
-		return a.print(card, func(p *printer) { p.line("%s", cardLine(p, card)) })
-	})
-}
-
-func (a *app) cardInit(ctx context.Context, force, sure bool) error {
-	if !sure && a.noInput {
-		return fmt.Errorf("%w: --yes is missing", busapi.ErrInputNeeded)
-	}
-	question := "Prepare the card in the reader?"
-	if force {
-		question = "Prepare the card in the reader, and lose what this reader's devices have on it?"
-	}
-	if !sure {
-		yes, err := a.yes(ctx, question)
-		if err != nil {
-			return err
-		}
-		if !yes {
-			return busapi.ErrDeclined
-		}
-	}
-	return a.withReader(ctx, func(c *busapi.ReaderClient) error {
-		card, err := c.CardInit(ctx, force)
-		if err != nil {
-			return err
-		}
-		return a.say(card, func(p *printer) { p.line("The card is ready: %s", cardLine(p, card)) })
+		return a.print(card, func(p *printer) {
+			p.line("%s", cardLine(p, card))
+			for _, o := range card.Others {
+				p.line("In %s: %s", printable(o.Reader), otherLine(p, o))
+			}
+		})
 	})
 }
 
@@ -125,6 +106,9 @@ func cardLine(p *printer, c busapi.CardInfo) string {
 	}
 	if c.Profile != "" {
 		state += ", " + printable(c.Profile)
+	}
+	if c.Device != "" {
+		state += ", of " + printable(c.Device)
 	}
 	if c.Capacity > 0 {
 		state += fmt.Sprintf(", %s of %s, generation %d", size(c.Used), size(c.Capacity), c.Generation)

@@ -134,9 +134,53 @@ func TestReaderOutcomes(t *testing.T) {
 	if r := w.run("card", "init", "-y"); r.code != 9 {
 		t.Errorf("got %+v", r)
 	}
-	want := []string{"CardVerify", "CardVerify", "CardVerify", "CardInit true", "Display", "Forget aa", "CardInit false"}
+	want := []string{"CardVerify", "CardVerify", "CardVerify", "CardStatus",
+		"CardInit {Force:true Reader: Identity: Expect:true}", "Display", "Forget aa", "CardStatus", "CardInit {Force:false Reader: Identity: Expect:true}"}
 	if diff := cmp.Diff(want, w.reader.Calls()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestCardInitNames says which card is to be prepared, and has that one prepared and no other.
+func TestCardInitNames(t *testing.T) {
+	w := newWorld(t)
+	one := busapi.CardInfo{State: "ok", Profile: "piv", Reader: "ACS 00", Identity: "piv:3b:01", Device: "phone", Capacity: 9000, Used: 1500, Generation: 4}
+	other := busapi.OtherCard{State: "unformatted", Profile: "iso7816", Reader: "SCM 01", Identity: "iso7816:3b"}
+	for _, c := range []struct {
+		args   string
+		others []busapi.OtherCard
+		code   int
+		says   string
+		calls  string
+	}{
+		{"", nil, 0, "Prepare the card in ACS 00 (ok, piv, of phone, 1.5 kB of 9.0 kB, generation 4, identity piv:3b:01)? ", "{Force:false Reader:ACS 00 Identity:piv:3b:01 Expect:true}"},
+		{"", []busapi.OtherCard{other}, 0, "Prepare the card in SCM 01 (unformatted, iso7816, identity iso7816:3b)? ", "{Force:false Reader:SCM 01 Identity:iso7816:3b Expect:true}"},
+		{"--force", []busapi.OtherCard{other}, 2, "--reader must name one of the readers with a card in: ACS 00, SCM 01", ""},
+		{"--force --reader=SCM_01", []busapi.OtherCard{other}, 0, "and lose what", "{Force:true Reader:SCM 01 Identity:iso7816:3b Expect:true}"},
+		{"--reader=ACS_00", []busapi.OtherCard{other}, 0, "Prepare the card in ACS 00 (ok", "{Force:false Reader:ACS 00 Identity:piv:3b:01 Expect:true}"},
+		{"--reader=no", []busapi.OtherCard{other}, 2, "--reader must name one", ""},
+		{"--reader=no", nil, 2, "--reader must name one", ""},
+		{"", []busapi.OtherCard{other, other}, 2, "--reader must name one", ""},
+	} {
+		card := one
+		card.Others = c.others
+		w.reader.Set(func(v *bustest.ReaderValues) { v.Card = card })
+		before := len(w.reader.Calls())
+		args := []string{"card", "init"}
+		for _, arg := range strings.Fields(c.args) {
+			args = append(args, strings.ReplaceAll(arg, "_", " "))
+		}
+		r := runOn(w.bus, "y\n", args...)
+		if r.code != c.code || !strings.Contains(r.err, c.says) {
+			t.Errorf("%q: %+v", c.args, r)
+		}
+		want := []string{"CardStatus"}
+		if c.calls != "" {
+			want = append(want, "CardInit "+c.calls)
+		}
+		if diff := cmp.Diff(want, w.reader.Calls()[before:]); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 
@@ -147,7 +191,7 @@ func TestCardInitAsks(t *testing.T) {
 		code        int
 		says        string
 	}{
-		{"y\n", "", 0, "Prepare the card in the reader? [y/N] "},
+		{"y\n", "", 0, "Prepare the card in the reader (ok, file, 1.5 kB of 1.0 MB, generation 4)? [y/N] "},
 		{"n\n", "", 10, "declined"},
 		{"", "", 2, "the input is at its end"},
 		{"y\n", "--force", 0, "and lose what"},
@@ -159,7 +203,14 @@ func TestCardInitAsks(t *testing.T) {
 			t.Errorf("%q with %q: %+v", c.args, c.stdin, r)
 		}
 	}
-	if diff := cmp.Diff([]string{"CardInit false", "CardInit true", "CardInit false"}, w.reader.Calls()); diff != "" {
+	var calls []string
+	for _, call := range w.reader.Calls() {
+		if call != "CardStatus" {
+			calls = append(calls, call)
+		}
+	}
+	no, force := "CardInit {Force:false Reader: Identity: Expect:true}", "CardInit {Force:true Reader: Identity: Expect:true}"
+	if diff := cmp.Diff([]string{no, force, no}, calls); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -257,8 +257,8 @@ func (r *Reader) CardStatus(ctx context.Context) (busapi.CardInfo, error) {
 }
 
 // CardInit answers with Card.
-func (r *Reader) CardInit(ctx context.Context, force bool) (busapi.CardInfo, error) {
-	return r.get().Card, r.got(ctx, nil, "CardInit", force)
+func (r *Reader) CardInit(ctx context.Context, choice busapi.CardChoice) (busapi.CardInfo, error) {
+	return r.get().Card, r.got(ctx, nil, "CardInit", choice)
 }
 
 // CardVerify answers with Report.

@@ -63,7 +63,6 @@ type presence struct {
 	stop   func() // ends the identification under way
 }
 
-
 // see takes up a new sight. A card that is there is announced once it was read.
 func (p *presence) see(now sight) {
 	p.stop()

@@ -59,10 +59,16 @@ func (d *Daemon) giveKey(ctx context.Context, m card.Medium) error {
 }
 
 // notePIN keeps what a transaction learned of the PIN.
-func (m *mirror) notePIN(pulls uint64, st card.PINStatus) {
+func (m *mirror) notePIN(pulls uint64, reader string, st card.PINStatus) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if pulls == m.pulls {
+	if pulls != m.pulls {
+		return
+	}
+	if s, ok := m.beside[reader]; ok {
+		s.facts.hasPIN, s.facts.pin = true, st
+		m.beside[reader] = s
+	} else if reader == m.seen.place {
 		m.seen.facts.hasPIN, m.seen.facts.pin = true, st
 	}
 }

@@ -23,7 +23,7 @@ func (d *Daemon) Attest(ctx context.Context, p session.Peer, id session.ID, chal
 		return session.Attestation{}, fmt.Errorf("%w: the card of this device is not in the reader", session.ErrCard)
 	}
 	a := session.Attestation{Identity: facts.identity, Key: []byte(facts.key), Record: []byte(facts.authorization)}
-	err := d.mirror.visit(ctx, func(ctx context.Context, m card.Medium) (err error) {
+	err := d.mirror.visitIn(ctx, facts.place, func(ctx context.Context, m card.Medium) (err error) {
 		if m.Identity() != facts.identity {
 			return errExchanged
 		}
@@ -78,7 +78,9 @@ func (d *Daemon) keep(p session.Peer, id session.ID, record []byte) error {
 func (m *mirror) cardOf(id vault.VaultID) (cardFacts, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	good := m.seen.state.Status == session.CardOK || m.seen.state.Status == session.CardStale || m.seen.state.Status == session.CardFull
-	ours := good && (m.seen.on == id || m.seen.facts.blank) || m.seen.offer != nil && m.seen.offer.Record.ID == id
-	return m.seen.facts, ours && m.seen.facts.identity != ""
+	s := m.sightOf(id)
+	good := s.state.Status == session.CardOK || s.state.Status == session.CardStale || s.state.Status == session.CardFull
+	ours := good && (s.on == id || s.facts.blank) || s.offers(id)
+	s.facts.place = s.place
+	return s.facts, ours && s.facts.identity != ""
 }

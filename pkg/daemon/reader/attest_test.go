@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/reprovision/reprovision/pkg/authorization"
+	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/card/virtual"
 	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
@@ -93,7 +94,7 @@ func TestAttest(t *testing.T) {
 	_, err = h.prove()
 	r.must(err)
 
-	_, err = r.d.CardInit(t.Context(), true)
+	_, err = r.d.CardInit(t.Context(), busapi.CardChoice{Force: true})
 	r.must(err)
 	again, err := h.prove()
 	r.want(err, authorization.ErrNoRecord) // the key is the same, the store is not

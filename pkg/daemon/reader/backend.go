@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/bluez"
@@ -159,57 +158,6 @@ func (d *Daemon) statusOfStore(st *busapi.ReaderStatus) error {
 	}
 	return nil
 }
-
-// card is the state of the card for people.
-func (d *Daemon) card() busapi.CardInfo {
-	s, f := d.mirror.look()
-	info := busapi.CardInfo{
-		State: s.Status.String(), Profile: f.profile, Identity: f.identity, Capacity: f.capacity, Used: f.used,
-		Needed: f.needed, LeftOut: f.leftOut, Elsewhere: f.elsewhere,
-		Generation: s.Generation, Detail: s.Detail, PINTries: -1, CardKey: f.key != "", Repaired: f.repaired,
-		Classes: strings.Fields(f.classes),
-	}
-	if f.hasPIN {
-		info.PIN, info.PINTries = f.pin.State.String(), int64(f.pin.Tries)
-	}
-	if f.blank && s.Status == session.CardOK {
-		info.State, info.Detail = "blank", ""
-	}
-	return info
-}
-
-// CardStatus tells what is known of the card.
-func (d *Daemon) CardStatus(context.Context) (busapi.CardInfo, error) { return d.card(), nil }
-
-// CardInit prepares a card. One that is prepared already loses what it holds,
-// so that takes force. Objects that are not ours are never touched.
-func (d *Daemon) CardInit(ctx context.Context, force bool) (busapi.CardInfo, error) {
-	err := d.mirror.visit(ctx, func(ctx context.Context, m card.Medium) error {
-		layout, err := m.Layout(ctx)
-		if err != nil && !errors.Is(err, card.ErrNoCard) {
-			return err
-		}
-		if layout.Formatted && !force {
-			return errFormatted
-		}
-		if err := d.giveKey(ctx, m); err != nil { // first: a format that is cut short is done again
-			return err
-		}
-		return m.Format(ctx, 0)
-	})
-	if errors.Is(err, errFormatted) {
-		return d.card(), fmt.Errorf("%w: %w", busapi.ErrInvalidArguments, err)
-	}
-	if err != nil {
-		return d.card(), fmt.Errorf("%w: cannot prepare it: %w", busapi.ErrCard, err)
-	}
-	d.mirror.sync(ctx, vault.VaultID{})
-	d.mirror.wakeAgain()
-	d.presence.tellAll(session.Event{Kind: session.EventCard}) // in the same state, perhaps, and yet another one
-	return d.card(), nil
-}
-
-var errFormatted = errors.New("the card is prepared already, and would lose what it holds")
 
 // CardVerify reads the whole card back.
 func (d *Daemon) CardVerify(ctx context.Context) (busapi.CardReport, error) {

@@ -59,7 +59,7 @@ func (d *Daemon) cardSecret(ctx context.Context, id vault.VaultID, pin []byte, c
 		return nil, fmt.Errorf("%w: the card of this data is not in the reader", session.ErrCard)
 	}
 	var secret []byte
-	st, err := d.tryPIN(ctx, func(ctx context.Context, m card.Medium, p card.PIN) (err error) {
+	st, err := d.tryPIN(ctx, facts.place, func(ctx context.Context, m card.Medium, p card.PIN) (err error) {
 		if m.Identity() != facts.identity {
 			return errExchanged
 		}

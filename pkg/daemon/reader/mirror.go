@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,13 +36,17 @@ type mirror struct {
 	clean chan struct{} // a token while it is overwritten, in several turns
 	wake  chan struct{} // the card may have to be written
 
-	mu    sync.Mutex
-	seen  sight
-	pulls uint64 // how often the card went
+	mu       sync.Mutex
+	seen     sight            // of the card in use; where several are in, of the one that suits best
+	beside   map[string]sight // of the others, by the names of their readers
+	places   string           // which other readers had cards at the last event
+	followed string           // the reader that the last event was about
+	pulls    uint64           // how often a card went
 }
 
 // sight is what a look at the card found.
 type sight struct {
+	place string // the card reader's name; "" where there is only one card
 	state session.CardState
 	on    vault.VaultID // what the card holds, or is to hold; zero: not known
 	facts cardFacts
@@ -57,6 +62,7 @@ type sight struct {
 
 // cardFacts is what a status says of the card in the reader.
 type cardFacts struct {
+	place             string // the card reader's name, by cardOf; "" where there is only one card
 	profile, identity string
 	capacity, used    int64
 	needed, leftOut   int64 // bytes of the critical part: all, and what does not fit
@@ -117,17 +123,21 @@ const (
 func (m *mirror) waits() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.seen.again
+	return slices.ContainsFunc(m.all(), func(s sight) bool { return s.again })
 }
 
 // notice takes note of an event at the card reader.
 func (m *mirror) notice(e card.Event) {
 	m.log.Info("card event", "kind", e.Kind, "reader", e.Reader, "error", e.Err)
+	m.mu.Lock()
+	m.followed = e.Reader
+	m.mu.Unlock()
 	switch e.Kind {
 	case card.EventInserted:
+		m.moved(e.Beside)
 		m.rouse()
 	case card.EventRemoved:
-		m.gone("")
+		m.left(e)
 	case card.EventUnavailable:
 		m.gone(text(e.Err))
 	}
@@ -137,6 +147,7 @@ func (m *mirror) gone(detail string) {
 	m.mu.Lock()
 	m.pulls++
 	pulls := m.pulls
+	m.beside = nil
 	m.mu.Unlock()
 	m.set(pulls, sight{state: session.CardState{Status: session.CardNone, Detail: detail}})
 }
@@ -168,13 +179,14 @@ func (m *mirror) set(pulls uint64, s sight) {
 func (m *mirror) stateFor(id vault.VaultID) session.CardState {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := m.seen.state
-	if good := s.Status == session.CardOK || s.Status == session.CardStale || s.Status == session.CardFull; good && !m.seen.on.IsZero() && m.seen.on != id {
+	seen := m.sightOf(id)
+	s := seen.state
+	if good := s.Status == session.CardOK || s.Status == session.CardStale || s.Status == session.CardFull; good && !seen.on.IsZero() && seen.on != id {
 		// Another device of this reader has its card in: nothing is wrong with
 		// that, and there is no card for this one.
 		s = session.CardState{Status: session.CardNone, Detail: "the card in the reader is another device's"}
 	}
-	if f := m.seen.facts; f.hasPIN && f.pin.Tries >= 0 { // also for one that is to take that device's place
+	if f := seen.facts; f.hasPIN && f.pin.Tries >= 0 { // also for one that is to take that device's place
 		s.PIN = session.PINTries{Known: true, Left: uint32(f.pin.Tries)}
 	}
 	return s
@@ -184,7 +196,8 @@ func (m *mirror) stateFor(id vault.VaultID) session.CardState {
 func (m *mirror) holds(id vault.VaultID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.seen.state.Status == session.CardOK && m.seen.on == id
+	s := m.sightOf(id)
+	return s.state.Status == session.CardOK && s.on == id
 }
 
 func (m *mirror) pulled() uint64 {
@@ -204,18 +217,25 @@ func (m *mirror) look() (session.CardState, cardFacts) {
 func (m *mirror) offered() *vault.Portable {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.seen.offer
+	for _, s := range m.all() {
+		if s.offer != nil {
+			return s.offer
+		}
+	}
+	return nil
 }
 
 // took takes note that the store knows the vault on the card by now.
 func (m *mirror) took(p *vault.Portable) {
 	m.mu.Lock()
-	s, pulls := m.seen, m.pulls
+	all, pulls := m.all(), m.pulls
 	m.mu.Unlock()
-	if s.offer == p {
-		s.on, s.offer = p.Record.ID, nil
-		s.state = session.CardState{Status: session.CardOK, Generation: s.state.Generation}
-		m.set(pulls, s)
+	for _, s := range all {
+		if s.offer == p {
+			s.on, s.offer = p.Record.ID, nil
+			s.state = session.CardState{Status: session.CardOK, Generation: s.state.Generation}
+			m.note(pulls, s)
+		}
 	}
 }
 
@@ -235,7 +255,12 @@ func (m *mirror) update(ctx context.Context, id vault.VaultID) session.CardState
 // sync compares the card with the store, writes what is newer, and has nothing stay on the
 // card that is void. For a blank card the vault that asks decides whose it will be.
 func (m *mirror) sync(ctx context.Context, asking vault.VaultID) {
+	if readers := m.readers(ctx); len(readers) > 1 {
+		m.syncAll(ctx, readers, asking)
+		return
+	}
 	pulls := m.pulled()
+	m.alone(pulls)
 	seen := sight{state: session.CardState{Status: session.CardNone}}
 	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
 		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium), pulls: pulls}
@@ -253,7 +278,7 @@ func (m *mirror) found(pulls uint64, seen sight, err error) {
 		seen.state, seen.again, seen.damaged = m.failed(err), passing(err), errors.Is(err, vault.ErrDamaged)
 	}
 	if seen.state.Status == session.CardNone {
-		seen = sight{state: seen.state, again: seen.again, damaged: seen.damaged}
+		seen = sight{place: seen.place, state: seen.state, again: seen.again, damaged: seen.damaged}
 	}
 	if seen.traces && seen.state.Detail == "" {
 		seen.state.Detail = overwriting
@@ -277,7 +302,7 @@ func (m *mirror) erase(ctx context.Context, id vault.VaultID) {
 	if m.reader == nil {
 		return
 	}
-	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
+	err := m.visitOf(ctx, id, func(ctx context.Context, medium card.Medium) error {
 		v := &visit{mirror: m, medium: medium, objects: card.NewStore(medium)}
 		v.facts.identity = medium.Identity()
 		return v.deleteFrom(ctx, id)
@@ -313,11 +338,14 @@ func held() session.CardState {
 
 // waiting reports a card that another program holds for long, unless begun is called
 // before; begun takes the report back: what was seen on the card still lies there. It may
-// be called again.
-func (m *mirror) waiting() (begun func()) {
+// be called again. It is the card in use that is reported of.
+func (m *mirror) waiting(reader string) (begun func()) {
 	m.mu.Lock()
 	pulls, was := m.pulls, m.seen
 	m.mu.Unlock()
+	if reader != was.place {
+		return func() {}
+	}
 	told := make(chan struct{})
 	timer := time.AfterFunc(heldAfter, func() {
 		defer close(told)
@@ -366,7 +394,7 @@ func (m *mirror) failed(err error) session.CardState {
 // read returns what the card holds of a vault, from the card itself.
 func (m *mirror) read(ctx context.Context, id vault.VaultID) (vault.Portable, error) {
 	var p vault.Portable
-	err := m.visit(ctx, func(ctx context.Context, medium card.Medium) error {
+	err := m.visitOf(ctx, id, func(ctx context.Context, medium card.Medium) error {
 		object, err := card.NewStore(medium).Load(ctx)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/card"
 	"github.com/reprovision/reprovision/pkg/card/cardtest"
 	"github.com/reprovision/reprovision/pkg/keyring"
@@ -18,7 +19,7 @@ import (
 
 func (r *rig) initCard() {
 	r.Helper()
-	_, err := r.d.CardInit(r.Context(), false)
+	_, err := r.d.CardInit(r.Context(), busapi.CardChoice{})
 	r.must(err)
 }
 

@@ -50,7 +50,7 @@ func (m *mirror) ours(seen sight) bool {
 func (m *mirror) overwriteAll(ctx context.Context, seen sight) (o card.Overwriting, err error) {
 	exchanged := false
 	for err == nil && !o.Finished && !exchanged {
-		err = m.visit(ctx, func(ctx context.Context, medium card.Medium) (err error) {
+		err = m.visitIn(ctx, seen.place, func(ctx context.Context, medium card.Medium) (err error) {
 			if exchanged = medium.Identity() != seen.facts.identity; exchanged {
 				return nil
 			}

@@ -3,6 +3,7 @@ package reader
 import (
 	"testing"
 
+	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/config"
 	"github.com/reprovision/reprovision/pkg/panel"
 	"github.com/reprovision/reprovision/pkg/panel/button"
@@ -50,7 +51,7 @@ func TestDisplayTellsOfCardAndData(t *testing.T) {
 	if v := r.d.panel.View(); v.Card != "No card" {
 		t.Errorf("shows %+v", v)
 	}
-	_, err := r.d.CardInit(t.Context(), false)
+	_, err := r.d.CardInit(t.Context(), busapi.CardChoice{})
 	r.must(err)
 	if v := r.d.panel.View(); v.Card != "Card: empty" {
 		t.Errorf("shows %+v", v)

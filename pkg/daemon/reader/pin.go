@@ -63,18 +63,18 @@ func errNoCode(name string) error {
 // then, whatever came of it.
 func (d *Daemon) withPIN(ctx context.Context, code string, do func(context.Context, card.PIN) error) (busapi.PINInfo, error) {
 	try := func(ctx context.Context, _ card.Medium, p card.PIN) error { return do(ctx, p) }
-	st, err := d.tryPIN(ctx, try)
+	st, err := d.tryPIN(ctx, d.mirror.inUse(), try)
 	d.tellAttempt(err)
 	return busapi.PINInfo{PIN: st.State.String(), Tries: int64(st.Tries)}, pinError(err, code)
 }
 
-// tryPIN does something with the card's PIN in a transaction. What is known of the PIN
+// tryPIN does something with the PIN of the card in one reader in a transaction. What is known of the PIN
 // then is for whoever asks the owner for it next.
-func (d *Daemon) tryPIN(ctx context.Context, do func(context.Context, card.Medium, card.PIN) error) (card.PINStatus, error) {
-	st, err := d.oncePIN(ctx, do)
+func (d *Daemon) tryPIN(ctx context.Context, reader string, do func(context.Context, card.Medium, card.PIN) error) (card.PINStatus, error) {
+	st, err := d.oncePIN(ctx, reader, do)
 	if st.Verified && st.Tries < 0 { // with the PIN shown the card does not tell its tries
 		query := func(ctx context.Context, _ card.Medium, p card.PIN) error { return queryPIN(ctx, p) }
-		if now, again := d.oncePIN(ctx, query); again == nil {
+		if now, again := d.oncePIN(ctx, reader, query); again == nil {
 			st = now
 		}
 	}
@@ -82,9 +82,9 @@ func (d *Daemon) tryPIN(ctx context.Context, do func(context.Context, card.Mediu
 	return st, err
 }
 
-func (d *Daemon) oncePIN(ctx context.Context, do func(context.Context, card.Medium, card.PIN) error) (card.PINStatus, error) {
+func (d *Daemon) oncePIN(ctx context.Context, reader string, do func(context.Context, card.Medium, card.PIN) error) (card.PINStatus, error) {
 	pulls, st := d.mirror.pulled(), card.PINStatus{Tries: -1}
-	err := d.mirror.visit(ctx, func(ctx context.Context, m card.Medium) error {
+	err := d.mirror.visitIn(ctx, reader, func(ctx context.Context, m card.Medium) error {
 		p, ok := m.(card.PIN)
 		if !ok {
 			return fmt.Errorf("%w: it can have no PIN", card.ErrUnsupported)
@@ -93,7 +93,7 @@ func (d *Daemon) oncePIN(ctx context.Context, do func(context.Context, card.Medi
 		now, err := p.PINStatus(ctx)
 		if err == nil {
 			st = now
-			d.mirror.notePIN(pulls, now)
+			d.mirror.notePIN(pulls, reader, now)
 		}
 		return errors.Join(did, err)
 	})

@@ -73,7 +73,7 @@ func (v *visit) erase(ctx context.Context, id vault.VaultID, generation uint64) 
 // deleted is how a card is seen whose data were deleted.
 func (v *visit) deleted() {
 	facts := v.facts
-	v.sight = sight{erased: true, state: session.CardState{Status: session.CardUnformatted, Detail: deletedDetail}}
+	v.sight = sight{place: v.place, erased: true, state: session.CardState{Status: session.CardUnformatted, Detail: deletedDetail}}
 	v.facts.identity, v.facts.profile = facts.identity, facts.profile
 }
 

@@ -48,7 +48,7 @@ func (v *visit) repair(ctx context.Context, damage error) error {
 func (v *visit) rebuild(ctx context.Context, mark cardMark, p vault.Portable, data []byte) error {
 	v.log.Warn("the card is damaged; its data are written anew", "card", v.facts.identity, "vault", p.Record.ID)
 	v.state = session.CardState{Status: session.CardStale, Generation: mark.Generation, Detail: "the card is damaged: nothing on it is whole; its data are being written anew"}
-	v.set(v.pulls, v.sight)
+	v.note(v.pulls, v.sight)
 	var generation uint64
 	err := v.put(p, data, mark.Generation, func(data []byte) (uint64, error) {
 		made, err := v.objects.Repair(ctx, mark.Generation, data)

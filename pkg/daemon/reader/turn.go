@@ -29,8 +29,13 @@ func timeFor(l card.Layout) time.Duration {
 
 var errWaited = errors.New("waited for the card for too long")
 
-// visit has the card for itself.
+// visit has the card in use for itself.
 func (m *mirror) visit(ctx context.Context, do func(context.Context, card.Medium) error) error {
+	return m.visitIn(ctx, m.inUse(), do)
+}
+
+// visitIn has the card in one reader for itself; without a name, the card in use.
+func (m *mirror) visitIn(ctx context.Context, reader string, do func(context.Context, card.Medium) error) error {
 	if m.reader == nil {
 		return card.ErrNoReader
 	}
@@ -44,9 +49,9 @@ func (m *mirror) visit(ctx context.Context, do func(context.Context, card.Medium
 		return fmt.Errorf("%w: %w", card.ErrBusy, context.Cause(ctx))
 	}
 	defer func() { <-m.turn }()
-	begun := m.waiting()
+	begun := m.waiting(reader)
 	defer begun()
-	err := m.reader.WithCard(ctx, func(ctx context.Context, medium card.Medium) error {
+	err := m.lend(ctx, reader, func(ctx context.Context, medium card.Medium) error {
 		limit.Stop()
 		begun()
 		layout, err := medium.Layout(ctx)

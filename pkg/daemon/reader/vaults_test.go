@@ -3,6 +3,7 @@ package reader
 import (
 	"testing"
 
+	"github.com/reprovision/reprovision/pkg/busapi"
 	"github.com/reprovision/reprovision/pkg/keyring"
 	"github.com/reprovision/reprovision/pkg/session"
 	"github.com/reprovision/reprovision/pkg/vault"
@@ -51,7 +52,7 @@ func TestDamagedVaultBlankCard(t *testing.T) {
 	good, bad := r.create(phone, 1), r.create(tablet, 2)
 	r.backUp(phone, good, blob(1, 10))
 	r.damage(bad, "")
-	info, err := r.d.CardInit(t.Context(), false)
+	info, err := r.d.CardInit(t.Context(), busapi.CardChoice{})
 	r.must(err)
 	if info.State != "ok" || !r.d.mirror.holds(good) {
 		t.Errorf("card %+v", info)

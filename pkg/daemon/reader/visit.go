@@ -18,6 +18,7 @@ type visit struct {
 	objects *card.Store
 	pulls   uint64         // before it began
 	copies  vault.Portable // what the card holds
+	aside   bool           // there are other cards: a blank one is given to nobody
 	sight
 }
 
@@ -56,6 +57,8 @@ func (v *visit) begin(ctx context.Context, asking vault.VaultID) error {
 	v.state = session.CardState{Status: session.CardOK, Detail: "blank"}
 	if id, ok := v.knownVault(); ok {
 		asking = id
+	} else if v.aside {
+		return nil
 	}
 	if asking.IsZero() {
 		records, err := readable(v.store, v.log)
@@ -141,7 +144,7 @@ func (v *visit) decide(ctx context.Context, p vault.Portable, list []vault.Snaps
 		v.state.Status = session.CardStale
 		v.state.Detail = fmt.Sprintf("the card is older: it holds snapshot %d, the reader %d; it is being written", p.Snapshot.Seq, list[0].Seq)
 		v.log.Info("the card is older than the store", "card", p.Snapshot.Seq, "store", list[0].Seq)
-		v.set(v.pulls, v.sight)
+		v.note(v.pulls, v.sight)
 	}
 	return v.write(ctx, v.on, generation+1)
 }
