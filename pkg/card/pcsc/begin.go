@@ -13,7 +13,7 @@ import (
 // attempts is how often a session is begun while the card gets lost before its
 // profile is known: a reset by another program that began before the session may
 // still be under way, and nothing was done yet.
-const attempts = 3
+const attempts = 4
 
 // begin opens a session and the card in it: the card in the reader of that name; where
 // none is named, the first card that holds a store of ours, else the first that could
@@ -33,7 +33,9 @@ func (r *Reader) begin(ctx context.Context, turn *hold, reader string) (*session
 		case attempt == attempts || !errors.Is(err, card.ErrRemoved) || ctx.Err() != nil:
 			return nil, nil, err
 		default:
-			attempt++
+			if attempt++; !sleep(ctx, firstBackoff<<attempt) {
+				return nil, nil, err
+			}
 		}
 	}
 }
@@ -52,7 +54,7 @@ type search struct {
 // right one, or if none is left.
 func (f *search) look(ctx context.Context) (*session, card.Medium, error) {
 	f.turn.add()
-	s, err := openSession(ctx, f.next, f.config.APDUTimeout, f.turn.done)
+	s, err := f.openSession(ctx, f.next, f.turn.done)
 	if err != nil {
 		return nil, nil, f.end(err)
 	}
@@ -60,7 +62,7 @@ func (f *search) look(ctx context.Context) (*session, card.Medium, error) {
 	if err == nil && (f.over || !s.more && len(f.tried) == 0 || formatted(ctx, m)) {
 		return s, m, nil
 	}
-	s.end(f.turn.done)
+	f.endSession(s, f.turn.done)
 	switch {
 	case err != nil && f.over:
 		return nil, nil, err

@@ -7,8 +7,9 @@
 // the process. So each context belongs to one goroutine, which makes all its
 // calls; who waits for it waits with a deadline, and leaves it behind with its
 // context if the deadline passes. One goroutine per Reader watches for cards, one
-// per transaction speaks to the card, and at most one of the latter can be stuck
-// with a card that does not answer, until that card is pulled.
+// per transaction speaks to the card, one at a time lists the cards, and at most one of
+// each can be stuck with a card that does not answer, until that card is pulled, or with
+// a service that hangs, until that goes on or ends.
 //
 // New starts nothing; Run watches until its context ends. What a card is
 // understood as is decided by the card.Profiles that the Reader was given. The

@@ -16,10 +16,12 @@ import (
 type Reader struct {
 	config Config
 	turn   chan struct{} // holds a token while a transaction is under way
+	lister chan struct{} // holds one while the cards are listed
 	seen   chan seen     // what transactions learn of the card, for Run
 
-	mu   sync.Mutex
-	last string // the reader used last
+	mu    sync.Mutex
+	last  string        // the reader used last
+	stuck chan struct{} // closed while the transaction under way has no answer of the service
 }
 
 // seen is the card that a transaction found.
@@ -28,7 +30,7 @@ type seen struct{ reader, identity string }
 // New makes a reader. It does not speak to the service.
 func New(config Config) *Reader {
 	config = config.withDefaults()
-	return &Reader{config: config, turn: make(chan struct{}, 1), seen: make(chan seen, 1)}
+	return &Reader{config: config, turn: make(chan struct{}, 1), lister: make(chan struct{}, 1), seen: make(chan seen, 1), stuck: make(chan struct{})}
 }
 
 // WithCard implements card.Reader. Beside the errors of fn it returns ErrNoCard,
@@ -52,25 +54,62 @@ func (r *Reader) with(ctx context.Context, reader string, fn func(context.Contex
 		defer cancel()
 		ctx = bounded
 	}
-	select {
-	case r.turn <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("cannot use card: %w", waited(ctx, card.ErrBusy))
+	if err := r.take(ctx); err != nil {
+		return fmt.Errorf("cannot use card: %w", err)
 	}
 	// The turn ends with the sessions: one that is stuck keeps it.
-	turn := &hold{left: 1, release: func() { <-r.turn }}
+	turn := &hold{left: 1, release: r.leave}
 	defer turn.done()
 	s, medium, err := r.begin(ctx, turn, reader)
 	if err != nil {
 		return fmt.Errorf("cannot use card: %w", err)
 	}
-	defer s.end(turn.done)
+	defer r.endSession(s, turn.done)
 	defer func() {
 		if s.failed == nil { // else the card may be another one by now
 			r.tell(seen{s.reader, medium.Identity()})
 		}
 	}()
 	return fn(ctx, medium)
+}
+
+// take waits for the turn, but not for a service that hangs.
+func (r *Reader) take(ctx context.Context) error {
+	r.mu.Lock()
+	stuck := r.stuck
+	r.mu.Unlock()
+	select {
+	case r.turn <- struct{}{}:
+		return nil
+	case <-stuck:
+		return errStuck
+	case <-ctx.Done():
+		return waited(ctx, card.ErrBusy)
+	}
+}
+
+// leave ends the turn.
+func (r *Reader) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.stuck:
+		r.stuck = make(chan struct{})
+	default:
+	}
+	<-r.turn
+}
+
+// stick takes note that the service hangs, until the turn ends, in which the caller
+// has a part.
+func (r *Reader) stick() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.stuck:
+	default:
+		close(r.stuck)
+	}
 }
 
 // hold releases something when all who hold it are done.
@@ -153,34 +192,6 @@ func (r *Reader) pick(states []readerState) (readerState, error) {
 		r.last = chosen.name
 	}
 	return chosen, err
-}
-
-// Cards implements card.Several. It returns ErrNoService where there is none.
-func (r *Reader) Cards(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, stuckTimeout)
-	defer cancel()
-	var states []readerState
-	w := startWorker()
-	err := w.do(ctx, func() (err error) {
-		if err = w.establish(); err == nil {
-			states, err = listStates(w.context, nil, 0, fmt.Sprintf("%p", w))
-		}
-		return err
-	})
-	w.end(func() {})
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("cannot list cards: %w", waited(ctx, card.ErrNoService))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot list cards: %w", cardError(err))
-	}
-	var names []string
-	for _, s := range states {
-		if s.present() {
-			names = append(names, s.name)
-		}
-	}
-	return r.order(names), nil
 }
 
 var _ card.Several = (*Reader)(nil)

@@ -27,7 +27,9 @@ func (r *Reader) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer cancel()
-	group.Go(func() { (&watcher{pick: r.pick, counts: r.counts, out: sights}).run(ctx) })
+	group.Go(func() {
+		(&watcher{pick: r.pick, counts: r.counts, limit: r.config.ServiceTimeout, out: sights}).run(ctx)
+	})
 	p := presence{reader: r, stop: func() {}}
 	for {
 		select {

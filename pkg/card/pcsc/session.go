@@ -44,36 +44,40 @@ type session struct {
 	atr    []byte
 	t0     bool
 	failed error // of Transmit; the session is of no use afterwards
+	stuck  bool  // the service hangs
 	opened bool  // a PIN was shown to the card, which is to forget that
 }
 
 // openSession connects to the first card among the readers that order lists, and
 // begins a transaction. After an error the session ends by itself; release is
 // called in any case, once PC/SC has nothing of it any more.
-func openSession(ctx context.Context, order func([]string) []string, limit time.Duration, release func()) (*session, error) {
-	s := &session{worker: startWorker(), limit: limit}
-	err := s.connect(ctx, order)
+func (r *Reader) openSession(ctx context.Context, order func([]string) []string, release func()) (*session, error) {
+	s := &session{worker: startWorker(), limit: r.config.APDUTimeout}
+	err := s.connect(ctx, order, r.config.ServiceTimeout)
 	if err == nil {
 		err = s.begin(ctx)
 	}
 	if err != nil {
-		s.end(release)
+		r.endSession(s, release)
 		return nil, cardError(err)
 	}
 	return s, nil
 }
 
-// connect finds a reader with a card and connects to it.
-func (s *session) connect(ctx context.Context, order func([]string) []string) error {
+// connect finds a reader with a card and connects to it. What needs no card is not
+// waited for longer than service says.
+func (s *session) connect(ctx context.Context, order func([]string) []string, service time.Duration) error {
 	var names []string
-	err := s.worker.do(ctx, func() (err error) {
+	bounded, cancel := context.WithTimeout(ctx, service)
+	defer cancel()
+	err := s.worker.do(bounded, func() (err error) {
 		if err = s.worker.establish(); err == nil {
 			names, err = listReaders(s.worker.context)
 		}
 		return err
 	})
-	if ctx.Err() != nil {
-		return waited(ctx, card.ErrNoService)
+	if s.stuck = s.worker.abandoned; s.stuck || ctx.Err() != nil {
+		return late(ctx)
 	}
 	if err != nil {
 		return err
@@ -213,7 +217,8 @@ func (s *session) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 		err = waited(limited, card.ErrTimeout)
 	case isCode(err, scard.ErrProtoMismatch, scard.ErrUnpoweredCard):
 		// The protocol was settled before: another program's reset is under way.
-		err = fmt.Errorf("%w: %w", card.ErrRemoved, err)
+		// Only that is its meaning: no profile is to take the card for another kind.
+		err = fmt.Errorf("%w: %v", card.ErrRemoved, err)
 	}
 	s.failed = fmt.Errorf("cannot transmit: %w", cardError(err))
 	return nil, s.failed
@@ -251,6 +256,15 @@ func (s *session) end(release func()) {
 	select {
 	case <-s.worker.done:
 	case <-time.After(endTimeout):
+		s.stuck = true
+	}
+}
+
+// endSession ends a session of the turn.
+func (r *Reader) endSession(s *session, release func()) {
+	s.end(release)
+	if s.stuck {
+		r.stick()
 	}
 }
 

@@ -19,13 +19,12 @@ import (
 const (
 	watchTimeout = 400 * time.Millisecond // of one GetStatusChange
 	watchRetry   = 400 * time.Millisecond // between attempts at a service or reader that is not there
-	stuckTimeout = 10 * time.Second       // for a service that hangs
 )
 
 // sight is what the watcher sees at one time. Two sights are equal if nothing
 // happened in between.
 type sight struct {
-	err     error // card.ErrNoService or card.ErrNoReader
+	err     error // card.ErrNoService, errStuck or card.ErrNoReader
 	reader  string
 	present bool
 	counter uint16 // of insertions and removals, where a card is present
@@ -50,6 +49,7 @@ func line(reader string, counter uint16) string { return fmt.Sprintf("%s #%d", r
 type watcher struct {
 	pick   func([]readerState) (readerState, error)
 	counts func(reader string) bool // whether it may be chosen
+	limit  time.Duration            // for a call that should return soon
 	out    chan<- sight
 
 	worker *worker
@@ -67,19 +67,35 @@ func (w *watcher) run(ctx context.Context) {
 		w.finish()
 		if ctx.Err() == nil {
 			w.send(ctx, sight{err: err})
+			w.unstick(ctx)
 			sleep(ctx, watchRetry)
 		}
 	}
 }
 
+// unstick waits until the call that was left behind returns. A service that hangs
+// would keep the next one, too, and each has a thread of its own.
+func (w *watcher) unstick(ctx context.Context) {
+	if !w.worker.abandoned {
+		return
+	}
+	select {
+	case <-w.worker.done:
+	case <-ctx.Done():
+	}
+}
+
 // follow watches over one context until the service fails it. It returns
-// card.ErrNoService, bare, so that sights can be compared.
+// card.ErrNoService or errStuck, bare, so that sights can be compared.
 func (w *watcher) follow(ctx context.Context) error {
 	err := w.call(ctx, w.worker.establish)
 	for err == nil && ctx.Err() == nil {
 		if err = w.look(ctx); isCode(err, scard.ErrUnknownReader, scard.ErrReaderUnavailable) {
 			w.states, err = nil, nil // unplugged between list and look
 		}
+	}
+	if w.worker.abandoned {
+		return errStuck
 	}
 	return card.ErrNoService
 }
@@ -125,7 +141,7 @@ func (w *watcher) others(states []readerState, chosen readerState) string {
 // call bounds a call that should return soon. It does not end with ctx: the
 // context could not be released then.
 func (w *watcher) call(ctx context.Context, call func() error) error {
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), stuckTimeout)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.limit)
 	defer cancel()
 	return w.worker.do(bounded, call)
 }

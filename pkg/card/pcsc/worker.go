@@ -5,12 +5,18 @@ package pcsc
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/ebfe/scard"
+
+	"github.com/reprovision/reprovision/pkg/card"
 )
 
 // errAbandoned is returned for calls on a worker that was left behind.
 var errAbandoned = errors.New("PC/SC call still pending")
+
+// errStuck means that the service hangs: it took a call and does not return from it.
+var errStuck = fmt.Errorf("%w: it does not answer", card.ErrNoService)
 
 // worker is one PC/SC context and the goroutine that makes all its calls. Its
 // methods are for one caller at a time.

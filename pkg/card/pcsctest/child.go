@@ -73,6 +73,7 @@ func (c *child) start() error {
 func (c *child) stop() {
 	c.once.Do(func() {
 		_ = c.cmd.Process.Signal(syscall.SIGTERM)
+		_ = c.cmd.Process.Signal(syscall.SIGCONT) // it may be paused
 		select {
 		case <-c.done:
 		case <-time.After(stopTimeout):

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -102,6 +103,12 @@ func (d *Daemon) Address(reader int) string {
 // Done is closed when the running pcscd ends, for whatever reason.
 func (d *Daemon) Done() <-chan struct{} { return d.child.done }
 
+// Pause stops pcscd where it is, as if it hung, until Resume. Stop and Restart work on it, too.
+func (d *Daemon) Pause() error { return d.child.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets pcscd go on after Pause.
+func (d *Daemon) Resume() error { return d.child.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Stop ends pcscd. Clients then find no service until Restart.
 func (d *Daemon) Stop() { d.child.stop() }
 
@@ -118,7 +125,8 @@ func (d *Daemon) Restart(ctx context.Context) error {
 }
 
 // Unplug starts pcscd anew, after Stop, without a reader, as after the last one was
-// unplugged. It returns when pcscd takes clients. Stop and Restart plug them in.
+// unplugged: vpcd's reader is there as long as the pcscd that knows it, which does not
+// take SIGUSR1 for a reason to look at its settings again. It returns when pcscd takes clients. Stop and Restart plug them in.
 func (d *Daemon) Unplug(ctx context.Context) error {
 	if err := d.launch(false); err != nil {
 		return fmt.Errorf("cannot start pcscd: %w", err)
