@@ -49,6 +49,8 @@ func meaningOf(code scard.Error) error {
 // restarted and knows our handles no more.
 func serviceGone(code scard.Error) bool {
 	switch code {
+	case scard.ErrSecurityViolation: // by its policy; or it is about to end, seen with 1.9.9 in the middle of a transaction
+		return true
 	case scard.ErrNoService, scard.ErrServiceStopped, scard.ErrCommError, scard.ErrInvalidHandle, scard.ErrShutdown,
 		scard.ErrInternalError:
 		return true

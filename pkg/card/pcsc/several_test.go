@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,6 +141,45 @@ func TestUnplugged(t *testing.T) {
 	await(t, events, card.EventInserted)
 	if err := withCard(t, reader, format); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestNoticedNextLook counts the looks of the watcher from when the service knows of an
+// insertion or removal until it is told: one, or a second if the first was over already. A
+// look lasts no longer than the service takes to see a change, so that both are known within
+// a second, which is not measured here.
+func TestNoticedNextLook(t *testing.T) {
+	r := newRig(t, virtual.Options{})
+	reader := pcsc.New(r.config(nil))
+	var looks atomic.Int64
+	told := pcsc.CountLooks(t, reader, &looks)
+	present := func(want bool) {
+		t.Helper()
+		before := looks.Load()
+		for timeout := time.After(patience); ; {
+			select {
+			case is := <-told:
+				if is != want {
+					continue
+				}
+				if n := looks.Load() - before; n > 2 {
+					t.Errorf("a change was told after %d looks", n)
+				}
+				return
+			case <-timeout:
+				t.Fatal("a change was not told")
+			}
+		}
+	}
+	present(true)
+	for range 5 {
+		r.pull()
+		present(false)
+		r.insert()
+		present(true)
+	}
+	if pcsc.LookTime > 400*time.Millisecond {
+		t.Errorf("a look lasts %v", pcsc.LookTime)
 	}
 }
 
