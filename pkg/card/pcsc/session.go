@@ -218,7 +218,7 @@ func (s *session) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	case isCode(err, scard.ErrProtoMismatch, scard.ErrUnpoweredCard):
 		// The protocol was settled before: another program's reset is under way.
 		// Only that is its meaning: no profile is to take the card for another kind.
-		err = fmt.Errorf("%w: %v", card.ErrRemoved, err)
+		err = fmt.Errorf("%w: %v", card.ErrRemoved, err) //nolint:errorlint // the code would say ErrUnsupported
 	}
 	s.failed = fmt.Errorf("cannot transmit: %w", cardError(err))
 	return nil, s.failed

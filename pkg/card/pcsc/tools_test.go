@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/reprovision/reprovision/pkg/card"
+	"github.com/reprovision/reprovision/pkg/card/cardtest"
 	"github.com/reprovision/reprovision/pkg/card/pcsc"
 	"github.com/reprovision/reprovision/pkg/card/piv"
 	"github.com/reprovision/reprovision/pkg/card/virtual"
@@ -28,7 +29,7 @@ func (r *rig) tool(name string, args ...string) string {
 	r.t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		r.t.Skip(err)
+		cardtest.Skip(r.t, err.Error()+" (packages opensc, yubico-piv-tool)")
 	}
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
