@@ -82,6 +82,7 @@ type Writer struct {
 	names  map[userdata.Name]int // index into items
 	roots  map[string]userdata.Class
 	sizes  [partCount]map[BlobID]uint32 // of the base's packs, on first need
+	handed map[BlobID]indexInfo         // what was handed on
 	broken error                        // what made further use impossible
 }
 
@@ -96,7 +97,9 @@ func NewWriter(cfg WriterConfig) (*Writer, error) {
 	if err := checkWriter(cfg); err != nil {
 		return nil, fmt.Errorf("cannot write a data set: %w", err)
 	}
-	w := &Writer{cfg: cfg, names: make(map[userdata.Name]int), roots: make(map[string]userdata.Class)}
+	w := &Writer{
+		cfg: cfg, names: make(map[userdata.Name]int), roots: make(map[string]userdata.Class), handed: make(map[BlobID]indexInfo),
+	}
 	w.cut.key = append([]byte(nil), cfg.Key.chunk[:]...)
 	w.sums = newStrongSums(cfg.Key)
 	w.mark.sums = w.sums
@@ -227,10 +230,13 @@ func (w *Writer) sizesOf(p Part) map[BlobID]uint32 {
 	return w.sizes[p]
 }
 
-// putBlob compresses, seals and hands on one blob. It returns its id and sealed
-// size.
+// putBlob compresses, seals and hands on one blob, once: service books and keys that are the
+// same to the byte make the same. It returns its id and sealed size.
 func (w *Writer) putBlob(ctx context.Context, b plainBlob) (indexInfo, error) {
 	id := w.blobID(b)
+	if info, known := w.handed[id]; known {
+		return info, nil
+	}
 	packed, err := w.zip.compressParts(b.level, b.plain, b.cuts)
 	if err != nil {
 		return indexInfo{}, w.breaks(err)
@@ -242,7 +248,8 @@ func (w *Writer) putBlob(ctx context.Context, b plainBlob) (indexInfo, error) {
 	if err := w.cfg.Put(ctx, Blob{ID: id, Part: b.part, Sealed: sealed}); err != nil {
 		return indexInfo{}, w.breaks(fmt.Errorf("cannot hand on %s %s: %w", b.kind, id, err))
 	}
-	return indexInfo{id: id, size: len(sealed)}, nil
+	w.handed[id] = indexInfo{id: id, size: len(sealed)}
+	return w.handed[id], nil
 }
 
 // blobID is the id of a new blob: that of a lost one, where it is the same again.
