@@ -49,7 +49,7 @@ func sizes() map[string]string {
 const storyDir = "testdata/script"
 
 func TestStoriesWithTheFileCard(t *testing.T) {
-	stories{dir: storyDir, card: "file", link: "local", slow: 1, vars: sizes()}.tell(t)
+	stories{dir: storyDir, card: "file", link: "local", slow: 2, vars: sizes()}.tell(t)
 }
 
 // TestStoriesWithPCSC tells those in which a card is more than a place for bytes.
@@ -59,14 +59,14 @@ func TestStoriesWithPCSC(t *testing.T) {
 	if os.Getenv("REPROVISION_ALL_STORIES") != "" {
 		only = nil
 	}
-	stories{dir: storyDir, only: only, card: "pcsc", link: "local", slow: 1, vars: sizes()}.tell(t)
+	stories{dir: storyDir, only: only, card: "pcsc", link: "local", slow: 2, vars: sizes()}.tell(t)
 }
 
 // TestStoriesWithAPIVCard tells those in which the kind of card may matter.
 func TestStoriesWithAPIVCard(t *testing.T) {
 	needPCSC(t)
 	only := []string{"authorization", "card", "cardbytes", "cardlock", "cardpin", "cardproof", "pairing", "replacement", "restore"}
-	stories{dir: storyDir, only: only, card: "piv", link: "local", slow: 1, vars: sizes()}.tell(t)
+	stories{dir: storyDir, only: only, card: "piv", link: "local", slow: 2, vars: sizes()}.tell(t)
 }
 
 func needPCSC(t *testing.T) {
@@ -260,7 +260,9 @@ func (s stories) eventually(ts *testscript.TestScript, neg bool, args []string) 
 	patience *= s.slow
 	for deadline := time.Now().Add(patience); ts.Exec("sh", "-c", "{ "+args[1]+"\n} >/dev/null 2>&1") != nil; {
 		if time.Now().After(deadline) {
-			ts.Fatalf("not within %v: %v", patience, ts.Exec("sh", "-c", args[1]))
+			err := ts.Exec("sh", "-c", args[1])
+			_ = ts.Exec("sh", "-c", `tail -n 25 "$S"/log/*.log`) // only to be read
+			ts.Fatalf("not within %v: %v", patience, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
