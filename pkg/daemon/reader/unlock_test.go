@@ -585,16 +585,7 @@ func TestCardIsRenewedLater(t *testing.T) {
 // of it, it is up to date, and has nothing of the key slots from before.
 func (o *owned) renewAt(at, torn int) (cut bool) {
 	o.Helper()
-	old, err := o.d.store.Vault(o.id)
-	o.must(err)
-	whole := o.d.mirror.reader
-	o.d.mirror.reader = nil
-	o.bundle.Keys = append([][]byte{o.draw()}, o.bundle.Keys...)
-	strip, wrap := (&owned{rig: o.rig, bundle: keyring.Bundle{Keys: o.bundle.Keys[1:]}}).key().Outer(), o.key().Outer()
-	change := o.change(nil)
-	change.Strip, change.Wrap = [][]byte{strip[:]}, wrap[:]
-	_, err = o.d.ChangeSlots(o.Context(), o.peer, change)
-	o.must(err)
+	old, whole := o.replaced(), o.d.mirror.reader
 	pulled := &cutting{Reader: whole, at: at, torn: torn}
 	o.d.mirror.reader = pulled
 	if state := o.insert(); pulled.cut {
